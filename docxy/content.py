@@ -1,0 +1,152 @@
+"""
+What an upstream's good answer becomes: manifests, blobs and lists.
+
+Owns the arithmetic of ranges, the check of manifests and the choice of what
+is verified.  Takes answers and makes answers; asks nobody.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from docxy.answers import Answer, Caller, Stream
+from docxy.interfaces import HeaderLines, Reply
+from docxy.oci.errors import RANGE_INVALID, UNAVAILABLE, RegistryError
+from docxy.oci.headers import response_to_client
+from docxy.oci.names import Digest
+from docxy.oci.ranges import ByteRange, ContentRange, parse_content_range, parse_range, resolve
+from docxy.oci.routes import Route
+from docxy.oci.verify import DigestMismatch, Verifier
+from docxy.settings.values import UpstreamSettings
+
+RANGE_HEADERS = frozenset({b"Range", b"If-Range"})
+
+
+def head(reply: Reply, length: int | None, kind: Literal["manifest", "blob"]) -> Answer:
+    """The answer to a HEAD, with the size that GET would have."""
+    return Answer(reply.status, tuple(response_to_client(reply.headers, kind=kind)), length)
+
+
+def blob_head(route: Route, reply: Reply, length: int | None) -> Answer:
+    """As `head`, with the digest that the CDN does not tell."""
+    headers = [*response_to_client(reply.headers, kind="blob"), _digest_line(route)]
+    return Answer(reply.status, tuple(headers), length)
+
+
+def total_size(reply: Reply) -> int | None:
+    """The whole content's size, from the answer to a one-byte range or to a GET."""
+    if reply.status == 206:
+        told = parse_content_range(reply.header(b"content-range") or "")
+        return told.size if told else None
+    return reply.length if reply.status == 200 else None
+
+
+def manifest(route: Route, caller: Caller, reply: Reply, body: bytes) -> Answer:
+    """
+    A manifest, checked against its digest where that is known, cut to the client's range.
+
+    Raises 502 for one whose bytes are not what their digest says.
+    """
+    _check_manifest(route, reply, body)
+    headers = response_to_client(reply.headers, kind="manifest")
+    wanted = _single_range(caller) if _if_range_holds(caller, reply) else None
+    if wanted is None:
+        return Answer(reply.status, tuple(headers), len(body), body)
+    interval = resolve(wanted, len(body))
+    if interval is None:
+        raise _unsatisfiable(len(body))
+    headers.append((b"Content-Range", str(ContentRange(interval, len(body))).encode("ascii")))
+    return Answer(206, tuple(headers), interval.length, body[interval.first : interval.last + 1])
+
+
+def _check_manifest(route: Route, reply: Reply, body: bytes) -> None:
+    digest = route.reference if isinstance(route.reference, Digest) else _told_digest(reply)
+    if digest is None or not digest.verifiable or reply.header(b"content-encoding"):
+        return
+    verifier = Verifier(digest)
+    verifier.feed(body)
+    try:
+        verifier.finish()
+    except DigestMismatch as error:
+        raise UNAVAILABLE.error(f"upstream sent a broken manifest: {error}", status=502) from None
+
+
+def _told_digest(reply: Reply) -> Digest | None:
+    try:
+        return Digest.parse(reply.header(b"docker-content-digest") or "")
+    except RegistryError:
+        return None
+
+
+def _if_range_holds(caller: Caller, reply: Reply) -> bool:
+    condition = caller.header(b"if-range")
+    return condition is None or condition == reply.header(b"etag")
+
+
+def _single_range(caller: Caller) -> ByteRange | None:
+    ranges = parse_range(caller.header(b"range") or "")
+    return ranges[0] if ranges is not None and len(ranges) == 1 else None
+
+
+def _unsatisfiable(size: int) -> RegistryError:
+    return RANGE_INVALID.error(headers=(("Content-Range", str(ContentRange(None, size))),))
+
+
+def blob(route: Route, upstream: UpstreamSettings, caller: Caller, reply: Reply) -> Answer:
+    """
+    A blob's bytes: whole and verified, or the part that was asked for.
+
+    A 200 to the client's own range becomes the 206 it asked for.  Raises 416.
+    """
+    headers = [*response_to_client(reply.headers, kind="blob"), _digest_line(route)]
+    wanted = _single_range(caller)
+    if reply.status != 200 or wanted is None or reply.length is None or caller.header(b"if-range"):
+        verifier = _verifier(route, upstream, reply)
+        return streamed(upstream, caller, reply, headers, verifier)
+    interval = resolve(wanted, reply.length)
+    if interval is None:
+        reply.body.drop()
+        raise _unsatisfiable(reply.length)
+    headers.append((b"Content-Range", str(ContentRange(interval, reply.length)).encode("ascii")))
+    whole = interval.length == reply.length
+    verifier = _verifier(route, upstream, reply) if whole else None
+    stream = Stream(reply.body, reply.host, upstream.stall, interval, verifier)
+    return Answer(206, tuple(headers), interval.length, stream)
+
+
+def _verifier(route: Route, upstream: UpstreamSettings, reply: Reply) -> Verifier | None:
+    """A check of what will pass, where that is a whole blob as its digest means it."""
+    digest = route.reference
+    if not upstream.verify or not isinstance(digest, Digest) or not digest.verifiable:
+        return None
+    if reply.header(b"content-encoding") or not _is_whole(reply):
+        return None
+    return Verifier(digest)
+
+
+def _is_whole(reply: Reply) -> bool:
+    if reply.status == 200:
+        return True
+    told = parse_content_range(reply.header(b"content-range") or "")
+    if told is None or told.interval is None or told.size is None:
+        return False
+    return told.interval.first == 0 and told.interval.length == told.size
+
+
+def streamed(
+    upstream: UpstreamSettings,
+    caller: Caller,
+    reply: Reply,
+    headers: HeaderLines,
+    verifier: Verifier | None = None,
+) -> Answer:
+    """Upstream's body as it is; for a HEAD only what is told of it."""
+    if caller.is_head:
+        reply.body.drop()
+        return Answer(reply.status, tuple(headers), reply.length)
+    stream = Stream(reply.body, reply.host, upstream.stall, verifier=verifier)
+    return Answer(reply.status, tuple(headers), reply.length, stream)
+
+
+def _digest_line(route: Route) -> tuple[bytes, bytes]:
+    return (b"Docker-Content-Digest", str(route.reference).encode("ascii"))

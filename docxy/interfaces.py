@@ -1,0 +1,191 @@
+"""
+The seams between decisions and the world.
+
+Owns what the mirror asks of the outside and the values that cross.  Knows
+nothing of how anything is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol, IReactorTime
+from zope.interface import Attribute, Interface
+
+from docxy.oci.scopes import Scope
+
+HeaderLines = Sequence[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """
+    The two times: ``steady`` for intervals, and ``wall`` (seconds since 1970) for dates.
+    """
+
+    steady: IReactorTime
+    wall: Callable[[], float]
+
+
+class UpstreamError(Exception):
+    """An upstream gave no usable answer; the text says why and holds no secret."""
+
+
+class UpstreamUnreachable(UpstreamError):
+    """No connection: name, address, network or TLS."""
+
+
+class UpstreamTimedOut(UpstreamError):
+    """Nothing came within the time allowed."""
+
+
+class UpstreamBroken(UpstreamError):
+    """What came was not an answer: cut off, too large, or not allowed to be followed."""
+
+
+class IBody(Interface):
+    """The body of one upstream answer, paused until somebody takes it; take it once."""
+
+    def deliver(protocol: IProtocol) -> None:
+        """
+        Hand the bytes to ``protocol`` as they come.
+
+        Its transport is the upstream's push producer; its ``connectionLost``
+        tells by `ResponseDone` whether the body was whole.
+        """
+
+    def drop() -> None:
+        """Let it go: a short rest is read so that the connection can serve again."""
+
+    def read(limit: int) -> Deferred[bytes]:
+        """
+        All of it, of at most ``limit`` bytes; cancelling ends its connection.
+
+        Fails with `UpstreamBroken` when it is larger or breaks off.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """
+    One upstream answer whose body has not been taken.
+
+    ``length`` is the announced size of the body in bytes (of a HEAD: of what
+    GET would send); ``host`` is who sent it; ``redirected`` tells that it
+    came from another origin than the registry's.
+    """
+
+    status: int
+    headers: HeaderLines
+    length: int | None
+    host: str
+    redirected: bool
+    body: IBody
+
+    def header(self, name: bytes) -> str | None:
+        """The first value of header ``name``, if it was sent."""
+        wanted = name.lower()
+        for key, value in self.headers:
+            if key.lower() == wanted:
+                return value.decode("latin-1")
+        return None
+
+    def lines(self, name: bytes) -> list[str]:
+        """Every value of header ``name``, in order."""
+        wanted = name.lower()
+        return [value.decode("latin-1") for key, value in self.headers if key.lower() == wanted]
+
+
+class IUpstream(Interface):
+    """One registry to ask."""
+
+    def fetch(method: bytes, target: bytes, headers: HeaderLines) -> Deferred[Reply]:
+        """
+        Ask for ``target`` (path and query) and follow redirects to the answer.
+
+        Fails with `UpstreamError`.  Credentials in ``headers`` reach the
+        registry's own origin and no other.
+        """
+
+    def ping(headers: HeaderLines) -> Deferred[Reply]:
+        """``GET /v2/`` within the time that clients allow a ping."""
+
+    def search(query: bytes) -> Deferred[Reply]:
+        """The registry's v1 search; fails with `UpstreamError` where it has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """
+    Who gives out tokens for an upstream.
+
+    ``kind`` is "bearer" (ask ``realm``), "basic" (no token server), "none"
+    (no credentials needed) or "unknown" (``problem`` says why it is not known).
+    """
+
+    kind: Literal["bearer", "basic", "none", "unknown"]
+    realm: str | None = None
+    service: str | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """
+    A client's token request, re-spelt for the upstream.
+
+    ``params`` are its other parameters in order, without scope and service;
+    ``authorization`` is its Basic header, ``form`` tells GET from POST.
+    """
+
+    scopes: tuple[Scope, ...]
+    params: tuple[tuple[str, str], ...] = ()
+    service: str | None = None
+    authorization: bytes | None = None
+    form: bool = False
+
+    def __repr__(self) -> str:
+        return f"TokenRequest(scopes={self.scopes!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReply:
+    """A token server's answer, as it will go to the client."""
+
+    status: int
+    headers: HeaderLines
+    body: bytes
+
+    def __repr__(self) -> str:
+        return f"TokenReply(status={self.status})"
+
+
+class ITokenSource(Interface):
+    """Where tokens for one upstream come from."""
+
+    def authority() -> Deferred[Authority]:
+        """Who gives out tokens; learnt at first use, never fails."""
+
+    def relay(request: TokenRequest) -> Deferred[TokenReply]:
+        """Answer a client's token request; fails with `UpstreamError`."""
+
+    def bearer(scopes: tuple[Scope, ...]) -> Deferred[bytes | None]:
+        """
+        The Authorization value for docxy's own requests; None where none is needed.
+
+        Fails with `UpstreamError`.
+        """
+
+    def forget(authorization: bytes) -> None:
+        """The upstream refused this value: never hand it out again."""
+
+    def credential(authorization: bytes | None) -> str | None:
+        """The name of the credential of ours behind a header value; None: the client's own."""
+
+    def foreign(authorization: bytes) -> bool:
+        """Whether this token is known to be another upstream's."""
+
+    settings = Attribute("UpstreamSettings")

@@ -1,0 +1,95 @@
+"""
+How events are written: text as twistd writes it, or one JSON object a line.
+
+twistd makes its observer from its own options (``--logfile``, ``--syslog``,
+stdout under ``-n``); the same observer is made here, with our format and
+level, and handed to twistd as the application's.  Never sees a secret: events
+hold none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.logger import (
+    FileLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    formatEvent,
+    formatEventAsClassicLogText,
+)
+from twisted.python.components import Componentized
+from twisted.python.usage import UsageError
+from twisted.scripts._twistd_unix import ServerOptions, UnixAppLogger
+
+from docxy.settings.values import LogSettings
+
+ACCESS_KEYS = (
+    "client",
+    "method",
+    "upstream",
+    "repository",
+    "reference",
+    "status",
+    "bytes",
+    "duration",
+    "source",
+    "resumes",
+    "error",
+)
+
+Format = Callable[[LogEvent], str | None]
+
+
+def json_line(event: LogEvent) -> str:
+    """``event`` as one line of JSON: the access log's keys, or level, logger and message."""
+    time = datetime.fromtimestamp(event["log_time"], UTC).isoformat(timespec="milliseconds")
+    line: dict[str, Any] = {"time": time}
+    if event.get("access"):
+        line |= {key: event.get(key) for key in ACCESS_KEYS}
+        line["duration"] = round(line["duration"], 3)
+    else:
+        line["level"] = event["log_level"].name if event.get("log_level") else "info"
+        line["logger"] = event.get("log_namespace", "")
+        line["message"] = formatEvent(event)
+        if "log_failure" in event:
+            line["traceback"] = event["log_failure"].getTraceback()
+    return json.dumps(line, default=str) + "\n"
+
+
+def formatter(settings: LogSettings) -> Format:
+    """The function that writes an event, or None for one below the level that is wanted."""
+    least = LogLevel.levelWithName(settings.level)
+    write: Format = json_line if settings.format == "json" else formatEventAsClassicLogText
+
+    def format_event(event: LogEvent) -> str | None:
+        level = event.get("log_level")
+        return None if level is not None and level < least else write(event)
+
+    return format_event
+
+
+def install(application: Componentized, settings: LogSettings, argv: list[str]) -> None:
+    """
+    Have twistd, started with ``argv``, write the application's log as ``settings`` say.
+
+    Syslog keeps its own form, and a ``--logger`` of the operator's stands.
+    """
+    if settings == LogSettings():
+        return
+    options = ServerOptions()
+    try:
+        options.parseOptions(argv[1:])
+    except (UsageError, SystemExit):
+        return  # not under twistd: who embeds us decides on the log
+    if options.get("logger") is not None:
+        return
+    # twistd has no public way to say "your observer, but with this format".
+    observer = UnixAppLogger(options)._getLogObserver()
+    if isinstance(observer, FileLogObserver):
+        observer.formatEvent = formatter(settings)
+        application.setComponent(ILogObserver, observer)

@@ -1,0 +1,156 @@
+"""
+How much at once, and how soon again.
+
+Owns the memory of upstreams' 429 answers and the count of running relays.
+Reads no clock: every moment is an argument.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, OrderedDict
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from math import ceil
+
+from docxy.oci.errors import TOOMANYREQUESTS, UNAVAILABLE
+
+MAX_WAIT = 60  # seconds: podman sleeps what we say, up to five times, before it tries elsewhere
+MIN_WAIT = 1
+
+_UNTOLD_WAIT = 10  # seconds, where upstream names none: registries do not document theirs
+_PROBE_WAIT = 2  # seconds for those who meet a running probe
+_PROBE_LIFE = 30.0  # seconds until a probe counts as lost; longer than any answer may take
+
+_MAX_KEYS = 1024
+
+_SECONDS = re.compile(r"[0-9]{1,19}")
+_DATE = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+_RELAY_WAIT = "5"  # seconds, said to a client that has too many relays
+
+
+@dataclass(frozen=True, slots=True)
+class _Spent:
+    """A quota that is used up ``until`` then; ``probe`` is when the running probe counts as lost."""
+
+    until: float
+    probe: float | None = None
+
+
+class Quota:
+    """
+    Upstreams' 429 answers, remembered for each credential that is ours.
+
+    A key is unknown (ask upstream), spent (wait), or probed: its wait is over
+    and one request has been let through to see.
+    """
+
+    def __init__(self, max_keys: int = _MAX_KEYS) -> None:
+        self._spent: OrderedDict[Hashable, _Spent] = OrderedDict()
+        self._max_keys = max_keys
+
+    def remember(self, key: Hashable, now: float, retry_after: str | None, *, wall_clock: float) -> int:
+        """
+        Take note of a 429, also as a probe's result; gives the seconds to wait, 1 to 60.
+
+        ``retry_after`` is the header as sent, ``now`` any steady clock,
+        ``wall_clock`` the seconds since 1970 that a date is measured against.
+        """
+        seconds = short_wait(retry_after, wall_clock)
+        self._spent[key] = _Spent(now + seconds)
+        self._spent.move_to_end(key)
+        if len(self._spent) > self._max_keys:
+            self._spent.popitem(last=False)
+        return seconds
+
+    def wait(self, key: Hashable, now: float) -> int | None:
+        """Seconds that a request has to wait; None: ask upstream, then `remember` or `forget`."""
+        spent = self._spent.get(key)
+        if spent is None:
+            return None
+        if now < spent.until:
+            return _bounded(spent.until - now)
+        if spent.probe is not None and now < spent.probe:
+            return _PROBE_WAIT
+        self._spent[key] = replace(spent, probe=now + _PROBE_LIFE)
+        return None
+
+    def forget(self, key: Hashable) -> None:
+        """Upstream has answered again."""
+        self._spent.pop(key, None)
+
+
+class RelayCounter:
+    """Bodies on their way, in all and for each client's `docxy.policy.addresses.bucket`."""
+
+    def __init__(self, limit_total: int, limit_per_client: int) -> None:
+        self._limit_total = limit_total
+        self._limit_per_client = limit_per_client
+        self._running: Counter[str] = Counter()
+        self._total = 0
+
+    @property
+    def active(self) -> int:
+        """Relays taken and not yet released."""
+        return self._total
+
+    def take(self, bucket: str) -> None:
+        """Count one more, or raise `RegistryError`: 429 for one client's, 503 for all."""
+        if self._running[bucket] >= self._limit_per_client:
+            raise TOOMANYREQUESTS.error(
+                f"more than {self._limit_per_client} transfers at once from one address",
+                headers=(("Retry-After", _RELAY_WAIT),),
+            )
+        if self._total >= self._limit_total:
+            raise UNAVAILABLE.error(
+                "this mirror has as many transfers as it can bear", headers=(("Retry-After", _RELAY_WAIT),)
+            )
+        self._running[bucket] += 1
+        self._total += 1
+
+    def release(self, bucket: str) -> None:
+        """Give back what `take` counted; raises `ValueError` where nothing was taken."""
+        if self._running[bucket] <= 0:
+            raise ValueError("released more than was taken")
+        self._running[bucket] -= 1
+        self._total -= 1
+        if not self._running[bucket]:
+            del self._running[bucket]
+
+
+def short_wait(retry_after: str | None, wall_clock: float) -> int:
+    """The seconds that a client is told to wait after a 429, 1 to 60, whatever upstream said."""
+    return _bounded(_seconds(retry_after, wall_clock))
+
+
+def _bounded(seconds: float) -> int:
+    return max(MIN_WAIT, min(MAX_WAIT, ceil(seconds)))
+
+
+def _seconds(retry_after: str | None, wall_clock: float) -> float:
+    """``Retry-After`` in either form (RFC 9110 §10.2.3); what is neither counts as absent."""
+    if retry_after is None:
+        return _UNTOLD_WAIT
+    text = retry_after.strip()
+    if _SECONDS.fullmatch(text):
+        return int(text)
+    moment = _date(text)
+    return _UNTOLD_WAIT if moment is None else moment - wall_clock
+
+
+def _date(text: str) -> float | None:
+    """An IMF-fixdate in seconds since 1970 (RFC 9110 §5.6.7); the obsolete forms are not read."""
+    found = _DATE.fullmatch(text)
+    if found is None or found[2] not in _MONTHS:
+        return None
+    day, month, year, hour, minute, second = found.groups()
+    try:
+        moment = datetime(
+            int(year), _MONTHS.index(month) + 1, int(day), int(hour), int(minute), int(second), tzinfo=UTC
+        )
+    except ValueError:
+        return None
+    return moment.timestamp()

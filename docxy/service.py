@@ -1,0 +1,274 @@
+"""
+All wiring in one place, and the life of the service: listen, serve, drain.
+
+Knows every part by its constructor and decides nothing about a pull.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from time import time
+from typing import Any
+
+from twisted.application.service import IService, Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+
+from docxy import __version__, log, signals
+from docxy.auth import Auth
+from docxy.interfaces import Clocks
+from docxy.mirror import Mirror
+from docxy.oci.routes import Kind
+from docxy.policy.addressing import Addressing
+from docxy.policy.limits import RelayCounter
+from docxy.settings.values import Settings, SettingsError
+from docxy.tls.certificates import CertificatePair, load_pair
+from docxy.tls.client import ClientTrust, trust_roots_present
+from docxy.tls.endpoints import listen_error, parse_listener
+from docxy.tls.server import ReloadableCreator, server_creator
+from docxy.upstream.agent import make_agent
+from docxy.upstream.authority import AuthoritySource
+from docxy.upstream.fetch import Upstream
+from docxy.upstream.ledger import TokenLedger
+from docxy.upstream.tokens import TokenSource
+from docxy.web.challenge import ChallengeResource
+from docxy.web.front import Front
+from docxy.web.health import HealthResource
+from docxy.web.page import front_page, v1_ping
+from docxy.web.redirect import RedirectResource, to_redirect
+from docxy.web.repo import RepoResource
+from docxy.web.request import MirrorRequest
+from docxy.web.site import MirrorSite, url_tree
+from docxy.web.token import TokenResource
+
+_log = Logger()
+
+Load = Callable[[], Settings]
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One endpoint, the site behind it, and how the operator wrote it."""
+
+    description: str
+    key: str
+    endpoint: IStreamServerEndpoint
+    site: MirrorSite
+
+
+class MirrorService(Service):
+    """
+    The daemon: its listeners, its signals, its end.
+
+    `bind` comes first and may need root's rights; `startService` may run as
+    another user; `stopService` drains.
+    """
+
+    name = "docxy"
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        listeners: list[Listener],
+        creator: ReloadableCreator | None,
+        load: Load | None,
+    ) -> None:
+        self.settings = settings
+        self._reactor = reactor
+        self._listeners = listeners
+        self._creator = creator
+        self._load = load
+        self._ports: list[IListeningPort] = []
+        self._stopping = False
+
+    def setServiceParent(self, parent: Any) -> None:
+        super().setServiceParent(parent)
+        if isinstance(parent, Componentized):
+            log.install(parent, self.settings.log, sys.argv)
+
+    def bind(self) -> None:
+        """Open every listener; raises `SettingsError` for the first that cannot be."""
+        for listener in self._listeners:
+            listener.endpoint.listen(listener.site).addCallbacks(
+                self._ports.append, _cannot_listen, errbackArgs=(listener,)
+            ).addErrback(self._bind_failed)
+
+    def _bind_failed(self, failure: Failure) -> None:
+        for port in self._ports:
+            port.stopListening()
+        failure.raiseException()
+
+    def startService(self) -> None:
+        super().startService()
+        signals.install(
+            self._reactor,
+            {
+                signal.SIGTERM: self.terminate,
+                signal.SIGINT: self.terminate,
+                signal.SIGHUP: self.reload,
+                signal.SIGUSR2: _no_handover,
+            },
+        )
+        for warning in self._warnings():
+            _log.warn("{warning}", warning=warning)
+        _log.info(
+            "docxy {version} mirrors {upstreams} on {listen}",
+            version=__version__,
+            upstreams=", ".join(upstream.name for upstream in self.settings.upstreams),
+            listen=", ".join(listener.description for listener in self._listeners),
+        )
+
+    def _warnings(self) -> list[str]:
+        warnings = [*self.settings.warnings]
+        if self._creator is not None:
+            warnings += self._creator.pair.warnings
+        if not trust_roots_present():
+            warnings.append(
+                "no trust roots are installed, so no upstream can be met; install ca-certificates"
+            )
+        return warnings
+
+    # The end
+
+    def terminate(self) -> None:
+        """Drain and stop; a second time, stop at once."""
+        if self._stopping:
+            _log.info("ending at once")
+            self._abort()
+        else:
+            self._stopping = True
+            self._reactor.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Take nothing new and fire once running answers have ended, after `server.drain` seconds at most."""
+        self._stopping = True
+        super().stopService()
+        for port in self._ports:
+            port.stopListening()
+        seconds = self.settings.server.drain
+        _log.info("draining for up to {seconds:g} s", seconds=seconds)
+        drained = DeferredList([listener.site.drain() for listener in self._listeners])
+        limit = self._reactor.callLater(seconds, self._abort)
+
+        def over(_: object) -> None:
+            if limit.active():
+                limit.cancel()
+            _log.info("drained")
+
+        return drained.addCallback(over)
+
+    def _abort(self) -> None:
+        for listener in self._listeners:
+            listener.site.abort()
+
+    # Reload
+
+    def reload(self) -> None:
+        """Take the certificate anew, and tell which settings wait for a restart."""
+        try:
+            settings = self._load() if self._load is not None else self.settings
+            if self._creator is not None:
+                self._creator.replace(_load_pair(settings))
+        except SettingsError as error:
+            _log.error("not reloaded: {error}", error=str(error))
+            return
+        changed = _changed(self.settings, settings)
+        if changed:
+            _log.warn("reloaded; a restart is needed for: {changed}", changed=", ".join(changed))
+        else:
+            _log.info("reloaded")
+
+
+def _cannot_listen(failure: Failure, listener: Listener) -> Failure:
+    cause = failure.value or RuntimeError("no cause")
+    return Failure(listen_error(listener.description, cause, listener.key))
+
+
+def _changed(old: Settings, new: Settings) -> list[str]:
+    """The parts of the settings that a running service does not take over."""
+    parts = ("server", "upstreams", "limits", "log", "admin")
+    changed = [part for part in parts if getattr(old, part) != getattr(new, part)]
+    return ["upstream" if part == "upstreams" else part for part in changed]
+
+
+def _no_handover() -> None:
+    _log.warn("SIGUSR2: this version cannot hand over to a successor; restart it")
+
+
+def _load_pair(settings: Settings) -> CertificatePair:
+    assert settings.tls.cert is not None
+    assert settings.tls.key is not None
+    return load_pair(settings.tls.cert, settings.tls.key, now=datetime.now(UTC))
+
+
+def build_service(reactor: Any, settings: Settings, load: Load | None = None) -> IService:
+    """
+    The whole mirror, bound to its listeners.
+
+    ``load`` reads the settings anew for a reload.  Raises `SettingsError`.
+    """
+    creator = server_creator(_load_pair(settings)) if settings.tls.cert is not None else None
+    front = Front(settings.server, _names(creator), reactor)
+    mirror_site = _mirror_site(reactor, settings, front)
+    redirect_site = _redirect_site(reactor, settings, front)
+    listeners = [
+        Listener(text, key, parse_listener(reactor, text, creator, key), site)
+        for key, texts, site in (
+            ("server.listen", settings.server.listen, mirror_site),
+            ("server.redirect", settings.server.redirect, redirect_site),
+        )
+        for text in texts
+    ]
+    service = MirrorService(reactor, settings, listeners, creator, load)
+    service.bind()
+    return service
+
+
+def _names(creator: ReloadableCreator | None) -> Callable[[], tuple[str, ...]]:
+    return lambda: () if creator is None else creator.pair.names
+
+
+def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
+    ledger = TokenLedger()
+    clocks = Clocks(reactor, time)
+    upstreams: dict[str, Upstream] = {}
+    tokens: dict[str, TokenSource] = {}
+    for each in settings.upstreams:
+        agent = make_agent(reactor, each, ClientTrust(each.ca))
+        upstream = upstreams[each.name] = Upstream(each, settings.limits, agent, reactor)
+        authority = AuthoritySource(each, upstream, reactor)
+        tokens[each.name] = TokenSource(each, settings.limits, agent, authority, ledger, clocks)
+    addressing = Addressing(settings)
+    auth = Auth(settings, addressing, upstreams, tokens)
+    mirror = Mirror(settings.limits, addressing, upstreams, tokens, auth, clocks)
+    relays = RelayCounter(settings.limits.relays, settings.limits.relays_per_client)
+    repo = RepoResource(front, addressing, mirror, relays, settings.limits, reactor)
+    by_kind = dict.fromkeys(Kind, repo) | {
+        Kind.PING: ChallengeResource(front, addressing, auth),
+        Kind.TOKEN: TokenResource(front, auth),
+        Kind.V1_PING: v1_ping(front),
+    }
+    health = HealthResource(front, upstreams, relays, reactor)
+    find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))
+    return MirrorSite(settings, front, find, reactor)
+
+
+def _redirect_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
+    def public_url(request: MirrorRequest) -> str:
+        caller = front.caller(request)
+        if settings.server.public_urls:
+            return settings.server.public_urls[0].rstrip("/")
+        return "https://" + caller.base_url.partition("://")[2].partition(":")[0]
+
+    # Everybody may be told where the mirror is; who may use it is judged there.
+    open_settings = replace(settings, server=replace(settings.server, allow=()))
+    open_front = Front(open_settings.server, lambda: front.certificate_names(), reactor)
+    return MirrorSite(settings, open_front, to_redirect(RedirectResource(front, public_url)), reactor)

@@ -1,0 +1,143 @@
+"""
+What the operator decided, as frozen values.
+
+Owns the shape and the defaults of every setting.  Knows nothing of files,
+environment or flags: `docxy.settings.reader` makes these from a mapping.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Literal
+
+Network = IPv4Network | IPv6Network
+
+
+class SettingsError(Exception):
+    """
+    One setting is wrong: ``key`` names it, ``problem`` says how, ``remedy`` what to do.
+
+    Its text is the one line that the operator sees.
+    """
+
+    def __init__(self, key: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{key}: {problem}; {remedy}")
+        self.key = key
+        self.problem = problem
+        self.remedy = remedy
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """
+    How connections to an upstream leave this machine.
+
+    ``allow`` lists networks that upstream names may resolve to although they
+    are not public (for resolvers that answer with stand-in addresses).
+    """
+
+    family: Literal["4", "6", "any"] = "any"
+    source: str | None = None
+    allow: tuple[Network, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account at an upstream that docxy itself uses; the password stays in its file."""
+
+    username: str
+    password_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamSettings:
+    """
+    One registry that is mirrored.
+
+    ``urls`` are base URLs without ``/v2``, tried in order.  ``trusted_hosts``
+    are the hosts that the operator's settings name in full: only they may
+    have private addresses.  ``redirects`` are host names or ``*.suffix``.
+    """
+
+    name: str
+    urls: tuple[str, ...]
+    hosts: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    library: bool = False
+    ca: str | None = None
+    realm: str | None = None
+    service: str | None = None
+    needs_token: bool | None = None  # None: learnt from the upstream at first use
+    redirects: tuple[str, ...] = ()
+    trusted_hosts: frozenset[str] = frozenset()
+    auth: Literal["passthrough", "own"] = "passthrough"
+    account: Account | None = None
+    repositories: tuple[str, ...] = ()  # globs; empty: all
+    search_url: str | None = None
+    stall: float = 15.0  # seconds
+    verify: bool = True
+    network: NetworkSettings = NetworkSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Listeners, names and who is believed."""
+
+    listen: tuple[str, ...]
+    redirect: tuple[str, ...] = ()
+    public_urls: tuple[str, ...] = ()
+    trusted_proxies: tuple[Network, ...] = ()
+    drain: float = 30.0  # seconds
+    secret_path: str | None = field(default=None, repr=False)  # whoever reads it may pull
+    allow: tuple[Network, ...] = ()  # empty: every client
+
+
+@dataclass(frozen=True, slots=True)
+class TLSSettings:
+    """The certificate chain and key that `ssl:` listeners without key arguments use."""
+
+    cert: str | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Bounds on counts, and on waits in seconds (DESIGN: Time)."""
+
+    relays: int = 4096
+    relays_per_client: int = 64
+    connections_per_client: int = 256
+    request_headers: float = 20.0
+    client_stall: float = 300.0
+    answer: float = 10.0  # ping and token, in all
+    first_header: float = 25.0  # manifests and blobs, in all
+    attempt: float = 8.0  # each try of those
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """How events are written."""
+
+    format: Literal["text", "json"] = "text"
+    level: Literal["debug", "info", "warn", "error"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class AdminSettings:
+    """The listener for metrics and status; None: off."""
+
+    listen: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All of it.  The first upstream is the default one."""
+
+    server: ServerSettings
+    upstreams: tuple[UpstreamSettings, ...]
+    tls: TLSSettings = field(default_factory=TLSSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    admin: AdminSettings = field(default_factory=AdminSettings)
+    warnings: tuple[str, ...] = ()  # said once at start

@@ -1,0 +1,1 @@
+"""TLS both ways: the certificates we show, the listeners they serve, the servers we believe."""

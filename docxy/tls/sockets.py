@@ -1,0 +1,88 @@
+"""
+Listening sockets that the reactor alone does not open as we want them.
+
+Owns the one socket for IPv6 and IPv4, and the UNIX socket that outlives no
+crash.  Knows nothing of endpoint strings or TLS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+import stat
+from pathlib import Path
+
+from twisted.internet import tcp
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.endpoints import TCP4ServerEndpoint
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorCore, IStreamServerEndpoint
+from zope.interface import implementer
+
+# What a kernel without IPv6 says to the socket itself, or to binding it.
+_NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
+
+
+class DualStackPort(tcp.Port):
+    """A TCP port on every address, IPv4 peers included, whatever ``net.ipv6.bindv6only`` says."""
+
+    def createInternetSocket(self) -> socket.socket:  # noqa: N802 Twisted calls it
+        """The socket that Twisted is about to bind."""
+        made: socket.socket = super().createInternetSocket()
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        return made
+
+
+@implementer(IStreamServerEndpoint)
+class DualStackEndpoint:
+    """Listens on one socket for IPv6 and IPv4, or for IPv4 alone where the machine has no IPv6."""
+
+    def __init__(self, reactor: IReactorCore, port: int, backlog: int) -> None:
+        self._reactor = reactor
+        self._port = port
+        self._backlog = backlog
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Open it; fails with Twisted's `CannotListenError`."""
+        try:
+            return succeed(self._open(protocolFactory))
+        except CannotListenError as refusal:
+            if getattr(refusal.socketError, "errno", None) in _NO_IPV6:
+                return self._open_ipv4(protocolFactory)
+            return fail(refusal)
+
+    def _open(self, factory: IProtocolFactory) -> IListeningPort:
+        port = DualStackPort(self._port, factory, self._backlog, "::", self._reactor)
+        port.startListening()
+        return port
+
+    def _open_ipv4(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        opened: Deferred[IListeningPort] = TCP4ServerEndpoint(
+            self._reactor, self._port, self._backlog
+        ).listen(factory)
+        return opened
+
+
+@implementer(IStreamServerEndpoint)
+class FreshUnixEndpoint:
+    """Removes the socket that a killed process left at ``path``, then listens there."""
+
+    def __init__(self, path: str, below: IStreamServerEndpoint) -> None:
+        self._path = path
+        self._below = below
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Open it; fails with Twisted's `CannotListenError`."""
+        remove_stale_socket(self._path)
+        return self._below.listen(protocolFactory)
+
+
+def remove_stale_socket(path: str) -> None:
+    """Remove the UNIX socket at ``path`` if nobody listens on it; files of other kinds stay."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+        if not stat.S_ISSOCK(Path(path).lstat().st_mode):
+            return
+        probe.setblocking(False)  # a full queue is an answer too: somebody listens
+        if probe.connect_ex(path) == errno.ECONNREFUSED:
+            Path(path).unlink()

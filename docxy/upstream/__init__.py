@@ -1,0 +1,1 @@
+"""Outwards: connections, redirects, tokens and bodies of upstreams."""

@@ -1,0 +1,98 @@
+"""
+Upstream bodies: to hand on, to let go, or to read whole within a bound.
+
+Knows nothing of what the bytes mean.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IProtocol
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import ResponseDone
+from twisted.web.http import PotentialDataLoss
+from twisted.web.iweb import IResponse
+from zope.interface import implementer
+
+from docxy.interfaces import IBody, UpstreamBroken
+
+DROP_LIMIT = 65536  # bytes read on to save a connection; more is dearer than a new one
+
+
+@implementer(IBody)
+class ResponseBody:
+    """The body of an `IResponse`."""
+
+    def __init__(self, response: IResponse) -> None:
+        self._response = response
+
+    def deliver(self, protocol: IProtocol) -> None:
+        self._response.deliverBody(protocol)
+
+    def drop(self) -> None:
+        self._response.deliverBody(_Drop())
+
+    def read(self, limit: int) -> Deferred[bytes]:
+        collector = _Collector(limit)
+        self._response.deliverBody(collector)
+        return collector.done
+
+
+class _Drop(Protocol):
+    """Reads a short rest; ends the connection when it is not short."""
+
+    def __init__(self) -> None:
+        self._left = DROP_LIMIT
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._left > 0:
+            self._left -= len(data)
+            if self._left <= 0:
+                close(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        pass
+
+
+def close(protocol: Protocol) -> None:
+    """
+    End the upstream connection behind a body protocol, at once.
+
+    ``stopProducing`` reaches the socket itself: ``loseConnection`` over TLS
+    would wait for a peer's close_notify that a paused transport never reads.
+    """
+    if protocol.transport is not None:
+        protocol.transport.stopProducing()  # type: ignore[attr-defined]  # an IPushProducer here
+
+
+class _Collector(Protocol):
+    """All bytes of a body, or `UpstreamBroken`."""
+
+    def __init__(self, limit: int) -> None:
+        self.done: Deferred[bytes] = Deferred(self._cancelled)
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def _cancelled(self, _: Deferred[bytes]) -> None:
+        self._parts.clear()
+        close(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self.done.called:
+            return
+        self._size += len(data)
+        self._parts.append(data)
+        if self._size > self._limit:
+            self._parts.clear()
+            self.done.errback(UpstreamBroken(f"the answer is larger than {self._limit} bytes"))
+            close(self)
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        if self.done.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.done.callback(b"".join(self._parts))
+        else:
+            self.done.errback(UpstreamBroken("the answer broke off"))

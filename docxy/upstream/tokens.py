@@ -1,0 +1,270 @@
+"""
+Tokens of one upstream: relayed for clients, kept only where they are nobody's.
+
+A client's credentials go to the pinned realm and nowhere else, and what they
+buy is never kept.  Anonymous tokens and those of docxy's own account are
+shared: per scope set one request at a time, handed out in the first half of
+their life.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlencode
+
+from treq.client import HTTPClient
+from twisted.internet.defer import Deferred
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent
+from zope.interface import implementer
+
+from docxy.interfaces import (
+    Authority,
+    Clocks,
+    HeaderLines,
+    ITokenSource,
+    TokenReply,
+    TokenRequest,
+    UpstreamBroken,
+    UpstreamError,
+)
+from docxy.oci.headers import response_to_client
+from docxy.oci.scopes import PLACEHOLDER, Scope, Token, TokenInvalid, format_token, parse_token
+from docxy.settings.values import LimitSettings, UpstreamSettings
+from docxy.upstream.authority import AuthoritySource
+from docxy.upstream.body import ResponseBody
+from docxy.upstream.fetch import named, within
+from docxy.upstream.ledger import TokenLedger
+from docxy.upstream.shared import SharedByKey
+
+MAX_ANSWER = 1 << 20  # bytes, as much as the most patient client reads
+MAX_HELD = 1024  # scope sets
+MIN_REMAINING = 60  # seconds: clients take less for 60 and would use a dead token
+PLACEHOLDER_LIFE = 3600  # seconds
+
+# Parameters that change nothing in an anonymous token, so that it can be shared.
+_HARMLESS = frozenset({"client_id", "account"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A token with the times (of the clock) at which it was got and will end."""
+
+    token: Token
+    got_at: float
+
+    def remaining(self, now: float) -> int:
+        return int(self.got_at + self.token.expires_in - now)
+
+    def is_young(self, now: float) -> bool:
+        in_first_half = now - self.got_at < self.token.expires_in / 2
+        return in_first_half and self.remaining(now) >= MIN_REMAINING
+
+
+@implementer(ITokenSource)
+class TokenSource:
+    """Tokens of the upstream that ``settings`` describe."""
+
+    def __init__(
+        self,
+        settings: UpstreamSettings,
+        limits: LimitSettings,
+        agent: IAgent,
+        authorities: AuthoritySource,
+        ledger: TokenLedger,
+        clocks: Clocks,
+    ) -> None:
+        self.settings = settings
+        self._limits = limits
+        self._agent = agent
+        self._authorities = authorities
+        self._ledger = ledger
+        self._clock = clocks.steady
+        self._wall = clocks.wall
+        self._held: OrderedDict[object, _Held] = OrderedDict()
+        self._asking: SharedByKey[TokenReply] = SharedByKey()
+
+    def authority(self) -> Deferred[Authority]:
+        return self._authorities.get()
+
+    def relay(self, request: TokenRequest) -> Deferred[TokenReply]:
+        return within(self._limits.answer, self._clock, self._relay(request))
+
+    def bearer(self, scopes: tuple[Scope, ...]) -> Deferred[bytes | None]:
+        return within(self._limits.answer, self._clock, self._own(scopes))
+
+    def forget(self, authorization: bytes) -> None:
+        token = _bearer_value(authorization)
+        for key in [key for key, held in self._held.items() if held.token.value == token]:
+            del self._held[key]
+
+    def credential(self, authorization: bytes | None) -> str | None:
+        if authorization is None:
+            return "anonymous"
+        token = _bearer_value(authorization)
+        return None if token is None else self._ledger.credential_of(token)
+
+    def foreign(self, authorization: bytes) -> bool:
+        token = _bearer_value(authorization)
+        given_by = None if token is None else self._ledger.upstream_of(token)
+        return given_by is not None and given_by != self.settings.name
+
+    async def _relay(self, request: TokenRequest) -> TokenReply:
+        authority = await self.authority()
+        if self.settings.auth == "own" or authority.kind == "none":
+            return self._answer(PLACEHOLDER, PLACEHOLDER_LIFE)
+        if authority.kind == "basic":
+            return _no_token_server()
+        if request.form:
+            return await self._post(authority, request)
+        if request.authorization is None and _HARMLESS.issuperset(name for name, _ in request.params):
+            return await self._shared(authority, request.scopes, None)
+        return await self._get(authority, request)
+
+    async def _own(self, scopes: tuple[Scope, ...]) -> bytes | None:
+        authority = await self.authority()
+        if authority.kind == "none":
+            return None
+        basic = self._account()
+        if authority.kind == "basic":
+            return basic
+        reply = await self._shared(authority, scopes, basic)
+        if reply.status != 200:
+            raise UpstreamBroken(f"the token server answered with status {reply.status}")
+        return b"Bearer " + parse_token(reply.body).value.encode("ascii")
+
+    def _account(self) -> bytes | None:
+        account = self.settings.account
+        if account is None:
+            return None
+        try:
+            password = Path(account.password_file).read_text("utf-8").strip("\r\n")
+        except (OSError, UnicodeError) as error:
+            raise UpstreamBroken(f"password_file cannot be read: {type(error).__name__}") from None
+        return b"Basic " + b64encode(f"{account.username}:{password}".encode())
+
+    async def _shared(
+        self, authority: Authority, scopes: tuple[Scope, ...], basic: bytes | None
+    ) -> TokenReply:
+        """A token of ours, from what is held or by asking once for all who wait."""
+        key = (authority.realm, authority.service, frozenset(str(scope) for scope in scopes), basic is None)
+        held = self._held.get(key)
+        now = self._clock.seconds()
+        if held is not None and held.is_young(now):
+            return self._answer(held.token.value, held.remaining(now))
+        request = TokenRequest(scopes, authorization=basic)
+        return await self._asking.join(
+            key, lambda: Deferred.fromCoroutine(self._ask(authority, request, key))
+        )
+
+    async def _ask(self, authority: Authority, request: TokenRequest, key: object) -> TokenReply:
+        reply = await self._get(authority, request)
+        token = _token_in(reply)
+        if token is None:
+            return reply
+        credential = "anonymous" if request.authorization is None else "account"
+        self._ledger.enter(token.value, self.settings.name, credential)
+        self._held[key] = _Held(token, self._clock.seconds())
+        self._held.move_to_end(key)
+        if len(self._held) > MAX_HELD:
+            self._held.popitem(last=False)
+        return self._answer(token.value, token.expires_in)
+
+    def _answer(self, token: str, expires_in: int) -> TokenReply:
+        issued_at = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        return TokenReply(200, _json_headers(()), format_token(token, expires_in, issued_at))
+
+    async def _get(self, authority: Authority, request: TokenRequest) -> TokenReply:
+        params = [
+            *request.params,
+            *_service(authority, request),
+            *(("scope", str(s)) for s in request.scopes),
+        ]
+        headers = Headers({b"User-Agent": [b"docxy"], b"Accept": [b"application/json"]})
+        if request.authorization is not None:
+            headers.addRawHeader(b"Authorization", request.authorization)
+        return await self._send("GET", _extended(authority, params), headers, None)
+
+    async def _post(self, authority: Authority, request: TokenRequest) -> TokenReply:
+        scope = " ".join(str(scope) for scope in request.scopes)
+        params = [*request.params, *_service(authority, request), *([("scope", scope)] if scope else [])]
+        headers = Headers({b"User-Agent": [b"docxy"], b"Accept": [b"application/json"]})
+        headers.addRawHeader(b"Content-Type", b"application/x-www-form-urlencoded")
+        if request.authorization is not None:
+            headers.addRawHeader(b"Authorization", request.authorization)
+        return await self._send("POST", _extended(authority, []), headers, urlencode(params).encode("ascii"))
+
+    async def _send(self, method: str, url: str, headers: Headers, body: bytes | None) -> TokenReply:
+        # A client of its own for each request: treq keeps cookies in its client.
+        client = HTTPClient(self._agent)
+        try:
+            response = await client.request(
+                method, url, headers=headers, data=body, allow_redirects=False, unbuffered=True
+            )
+            content = await ResponseBody(response).read(MAX_ANSWER)
+        except UpstreamError:
+            raise
+        except Exception as error:
+            raise named(error, self._limits.answer) from None
+        if 300 <= response.code < 400:
+            raise UpstreamBroken("the token server redirects, which is not followed")
+        lines = [(k, v) for k, values in response.headers.getAllRawHeaders() for v in values]
+        reply = TokenReply(int(response.code), _json_headers(lines), content)
+        token = _token_in(reply)
+        if token is not None:
+            self._ledger.enter(token.value, self.settings.name, None)
+        return reply
+
+
+def _bearer_value(authorization: bytes) -> str | None:
+    scheme, _, value = authorization.partition(b" ")
+    return value.strip().decode("latin-1") if scheme.lower() == b"bearer" else None
+
+
+def _service(authority: Authority, request: TokenRequest) -> Sequence[tuple[str, str]]:
+    """The service that upstream told us; the client only echoes what some challenge said."""
+    service = authority.service or request.service
+    return [("service", service)] if service else []
+
+
+def _extended(authority: Authority, params: Sequence[tuple[str, str]]) -> str:
+    """The realm with ``params`` added to the query that it may have."""
+    realm = authority.realm
+    if realm is None:
+        raise UpstreamBroken(f"its token server is not known: {authority.problem}")
+    if not params:
+        return realm
+    return realm + ("&" if "?" in realm else "?") + urlencode(params)
+
+
+def _token_in(reply: TokenReply) -> Token | None:
+    if reply.status != 200:
+        return None
+    try:
+        return parse_token(reply.body)
+    except TokenInvalid:
+        return None
+
+
+def _json_headers(lines: HeaderLines) -> HeaderLines:
+    """What of a token answer's headers goes to the client; never to a cache."""
+    kept = [
+        (name, value)
+        for name, value in response_to_client(lines, kind="error")
+        if name.lower() in (b"content-type", b"retry-after", b"warning")
+    ]
+    if not any(name.lower() == b"content-type" for name, _ in kept):
+        kept.append((b"Content-Type", b"application/json"))
+    return (*kept, (b"Cache-Control", b"no-store"))
+
+
+def _no_token_server() -> TokenReply:
+    body = (
+        b'{"errors":[{"code":"UNSUPPORTED","message":"this registry takes Basic credentials and no tokens"}]}'
+    )
+    return TokenReply(404, _json_headers(()), body)

@@ -1,0 +1,1 @@
+"""Inwards: the URL tree, its resources, and the relay to the client."""

@@ -1,0 +1,147 @@
+"""
+One client connection: bounded headers, bounded waits, and refusals in JSON.
+
+All that is overridden of Twisted's private parts stands in this file:
+``_respondToBadRequestAndDisconnect`` and ``_handlingRequest``.  Their tests
+fail when a new Twisted changes them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.http import HTTPChannel
+
+from docxy.oci.errors import REQUEST_INVALID, SIZE_INVALID, ErrorCode, RegistryError
+
+_log = Logger()
+
+MAX_HEADERS = 65536  # bytes of request line and headers; a token of 40 KiB passes
+MAX_FORM = 65536  # bytes of a POST's body
+LINGER = 2.0  # seconds in which a refused client may read why
+
+HEADERS_TOO_LARGE = ErrorCode("UNSUPPORTED", 431, "request line and headers are over 64 KiB")
+
+_REASONS = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    413: b"Content Too Large",
+    431: b"Headers Too Large",
+    500: b"Internal Server Error",
+}
+
+
+class MirrorChannel(HTTPChannel):
+    """HTTP/1.1 as `HTTPChannel` speaks it, with docxy's limits."""
+
+    MAX_LENGTH = MAX_HEADERS
+    totalHeadersSize = MAX_HEADERS
+    header_seconds = 20.0
+    site: Any
+
+    _deadline: IDelayedCall | None = None
+    _refused = False
+    bucket = ""  # whose connection this is, for the count of connections a client
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self._start_deadline()
+
+    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
+        self._stop_deadline()
+        super().connectionLost(reason)
+        self.site.channel_lost(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        if self._refused:
+            return
+        if not self._handlingRequest and self._deadline is None:
+            self._start_deadline()
+        super().dataReceived(data)
+
+    # Slow headers: the limit is absolute, from the first byte to the last.
+
+    def _start_deadline(self) -> None:
+        self._deadline = self.callLater(self.header_seconds, self._too_slow)
+
+    def _stop_deadline(self) -> None:
+        if self._deadline is not None and self._deadline.active():
+            self._deadline.cancel()
+        self._deadline = None
+
+    def _too_slow(self) -> None:
+        self._deadline = None
+        if self._receivedHeaderSize:
+            self.refuse(REQUEST_INVALID.error("the request took too long", status=408))
+        else:
+            self.loseConnection()
+
+    def allContentReceived(self) -> None:
+        self._stop_deadline()
+        super().allContentReceived()
+
+    # What is refused before a request exists
+
+    def allHeadersReceived(self) -> None:
+        error = self._body_error()
+        if error is not None:
+            # `lineReceived` goes on to the body after this: let it find none.
+            self.length = None
+            self.refuse(error)
+            return
+        super().allHeadersReceived()
+
+    def _body_error(self) -> RegistryError | None:
+        """Why this request's body is not taken: Twisted would collect it first, whatever its size."""
+        if self.length == 0:
+            return None
+        if self._command != b"POST":
+            return REQUEST_INVALID.error("this request may have no body")
+        if self.length is not None and self.length > MAX_FORM:
+            return SIZE_INVALID.error(f"the form is over {MAX_FORM} bytes")
+        return None
+
+    def rawDataReceived(self, data: bytes) -> None:
+        if self._refused:
+            return
+        super().rawDataReceived(data)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        self.refuse(HEADERS_TOO_LARGE.error())
+
+    def _respondToBadRequestAndDisconnect(self) -> None:
+        if self._receivedHeaderSize > self.totalHeadersSize or self._receivedHeaderCount > self.maxHeaders:
+            self.refuse(HEADERS_TOO_LARGE.error())
+        else:
+            self.refuse(REQUEST_INVALID.error())
+
+    def refuse(self, error: RegistryError) -> None:
+        """Answer with ``error``, take nothing more, and close once it could be read."""
+        if self._refused:
+            return
+        self._refused = True
+        self._stop_deadline()
+        body = error.body()
+        assert self.transport is not None
+        self.transport.writeSequence(
+            [
+                b"HTTP/1.1 %d %s\r\n" % (error.status, _REASONS[error.status]),
+                b"Content-Type: application/json\r\nConnection: close\r\n",
+                b"Content-Length: %d\r\n\r\n" % len(body),
+                body,
+            ]
+        )
+        _log.info("{client} refused: {error}", client=self.site.client_of(self), error=error.message)
+        # Closing at once, with input unread, would reset: the client might not see the answer.
+        self._deadline = self.callLater(LINGER, self.loseConnection)
+
+    # Draining
+
+    def finish_soon(self) -> None:
+        """Close now if idle, else after the answer that is being given."""
+        self.persistent = False
+        if not self._handlingRequest:
+            self.loseConnection()

@@ -1,0 +1,144 @@
+"""
+One request and its answer: started once, answered once, logged once.
+
+Owns the writing of answers and refusals and the access log's event.  The one
+place where a coroutine serves a request: a client that leaves cancels it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.server import NOT_DONE_YET, Request
+
+from docxy.answers import Answer
+from docxy.interfaces import HeaderLines
+from docxy.oci.errors import UNKNOWN, RegistryError
+from docxy.oci.routes import Route
+from docxy.policy.addressing import Target
+
+_log = Logger()
+
+ACCESS = "{client} {method} {upstream} {repository} {reference} {status} {bytes} {duration:.3f} {source} {resumes} {error}"
+
+
+class Exchange:
+    """
+    What is known of one request while it is served.
+
+    ``client`` is its believed address; ``sent`` counts body bytes.
+    """
+
+    def __init__(self, request: Request, client: str, clock: IReactorTime) -> None:
+        self.request = request
+        self.client = client
+        self.sent = 0
+        self.source = "self"
+        self.error = ""
+        self.upstream = ""
+        self.repository = ""
+        self.reference = ""
+        self._clock = clock
+        self._started = clock.seconds()
+        self.gone = False
+        self._ended = False
+
+    def concerns(self, route: Route, target: Target) -> None:
+        """Name in the log what the request is about, as upstream spells it."""
+        self.upstream = target.upstream.name
+        self.repository = str(target.repository or "")
+        self.reference = str(route.reference or "")
+
+    def start(self, work: Coroutine[Deferred[Any], Any, None]) -> int:
+        """Serve the request by ``work``; whatever it raises becomes an answer."""
+        serving = Deferred.fromCoroutine(work)
+        self.request.notifyFinish().addErrback(self._client_left, serving)
+        serving.addErrback(self._failed)
+        serving.addErrback(self._broken)
+        serving.addBoth(self._end)
+        return NOT_DONE_YET
+
+    def _client_left(self, _: Failure, serving: Deferred[None]) -> None:
+        self.gone = True
+        serving.cancel()
+
+    def _failed(self, failure: Failure) -> None:
+        failure.trap(RegistryError, CancelledError)
+        if isinstance(failure.value, RegistryError):
+            self.error = failure.value.message
+            if not self.gone:
+                self.refuse(failure.value)
+        else:
+            self.error = self.error or "client left"
+
+    def _broken(self, failure: Failure) -> None:
+        """A bug of ours: told with its traceback in the log, and as a 500 to the client."""
+        _log.failure("request failed", failure=failure)
+        self.error = failure.type.__name__ if failure.type else "failed"
+        if not self.gone and not self.request.startedWriting:
+            self.refuse(UNKNOWN.error())
+        elif not self.gone:
+            self.request.loseConnection()
+
+    def _end(self, _: object) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        _log.info(
+            ACCESS,
+            access=True,
+            client=self.client,
+            method=self.request.method.decode("latin-1")[:16],
+            upstream=self.upstream or "-",
+            repository=self.repository or "-",
+            reference=self.reference or "-",
+            status=self.request.code if self.request.startedWriting else 0,
+            bytes=self.sent,
+            duration=self._clock.seconds() - self._started,
+            source=self.source,
+            resumes=0,
+            error=self.error or "-",
+        )
+
+    def refuse(self, error: RegistryError) -> None:
+        """Write a refusal and finish."""
+        headers = [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")]
+        headers += [(name.encode("ascii"), value.encode("latin-1")) for name, value in error.headers]
+        self.write(error.status, headers, error.body())
+
+    def answer(self, answer: Answer) -> None:
+        """Write an answer whose content is all there, and finish."""
+        assert isinstance(answer.content, bytes)
+        self.source = answer.source
+        self.head(answer)
+        if self.request.method == b"HEAD" or answer.status == 304:
+            self.request.write(b"")
+        else:
+            self.sent = len(answer.content)
+            self.request.write(answer.content)
+        self.request.finish()
+
+    def head(self, answer: Answer) -> None:
+        """Set status and headers; nothing is written yet."""
+        self._set(answer.status, answer.headers)
+        if answer.length is not None:
+            self.request.setHeader(b"Content-Length", b"%d" % answer.length)
+
+    def write(self, status: int, headers: HeaderLines, body: bytes) -> None:
+        """Write a short answer of ours and finish."""
+        self.answer(Answer(status, headers, len(body), body, "self"))
+
+    def _set(self, status: int, headers: HeaderLines) -> None:
+        self.request.setResponseCode(status)
+        # Twisted would add text/html where upstream sent no type.
+        self.request.defaultContentType = None
+        for name, value in headers:
+            self.request.responseHeaders.addRawHeader(name, value)
+
+
+Opener = Callable[[Request], Exchange]

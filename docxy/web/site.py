@@ -1,0 +1,157 @@
+"""
+The whole URL tree, and the connections that reach it.
+
+One pull, start to end: `MirrorSite` -> `RepoResource.render` -> the route,
+read from the raw path -> `Mirror.pull`: credential, quota, upstream fetch
+(redirects followed there, each hop checked) -> `headers.response_to_client`
+-> `BodyRelay` -> one log event.  Resources hold no policy: parse, ask, relay.
+Every refusal is a `RegistryError`, raised anywhere, written by `Exchange`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.web.resource import IResource, Resource
+from twisted.web.server import Site
+
+from docxy.oci.errors import NOT_FOUND, RegistryError
+from docxy.oci.routes import Kind, parse
+from docxy.policy.access import allowed
+from docxy.policy.addresses import bucket
+from docxy.settings.values import Settings
+from docxy.web.channel import MirrorChannel
+from docxy.web.front import Front
+from docxy.web.page import RefusalResource
+from docxy.web.request import MirrorRequest
+
+IDLE = 75  # seconds between requests; docker and containerd close at 30, podman at 90
+
+Finder = Callable[[MirrorRequest], IResource]
+
+
+def url_tree(
+    front: Front, secret: str | None, by_kind: Mapping[Kind, IResource], health: IResource, page: IResource
+) -> Finder:
+    """
+    The tree, as the function from a request to its resource.
+
+    ``by_kind`` serves ``/v2/``, ``/v1/`` and ``/auth/``.  Under a secret path
+    the page and the health checks are only there, but for loopback's checks.
+    """
+    base = f"/{secret}".encode("ascii") if secret else b""
+    pages = {base + b"/": page, base + b"/health": health, base + b"/generate_204": health}
+
+    def find(request: MirrorRequest) -> IResource:
+        fixed = pages.get(request.path)
+        if fixed is not None:
+            return fixed
+        if request.path == b"/health" and front.client(request) in ("127.0.0.1", "::1", "unix"):
+            return health
+        request.route = parse(request.method, request.path, request.query)
+        return by_kind[request.route.kind]
+
+    return find
+
+
+class MirrorSite(Site):
+    """Serves a `Finder`'s resources to admitted clients, within the limits of ``settings``."""
+
+    protocol = MirrorChannel  # type: ignore[assignment]  # HTTP/2 is never offered
+
+    def __init__(self, settings: Settings, front: Front, find: Finder, clock: IReactorTime) -> None:
+        super().__init__(Resource(), MirrorRequest, timeout=IDLE, reactor=clock)
+        self._settings = settings
+        self._front = front
+        self._find = find
+        self._channels: set[MirrorChannel] = set()
+        self._connections: Counter[str] = Counter()
+        self._drained: list[Deferred[None]] = []
+
+    def log(self, request: Any) -> None:
+        """Nothing: the stock access log writes query strings; `Exchange` logs instead."""
+
+    # Connections
+
+    def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | None:  # type: ignore[override]
+        key = _bucket(addr)
+        if self._drained or (self._connections[key] >= self._limit(key, addr)):
+            return None
+        channel: MirrorChannel = super().buildProtocol(addr)
+        channel.header_seconds = self._settings.limits.request_headers
+        channel.abortTimeout = int(self._settings.limits.client_stall)
+        channel.bucket = key
+        self._connections[key] += 1
+        self._channels.add(channel)
+        return channel
+
+    def _limit(self, key: str, addr: IAddress | None) -> float:
+        """Proxies that we trust carry everybody's connections."""
+        trusted = self._settings.server.trusted_proxies
+        is_proxy = key == "unix" or (bool(trusted) and allowed(_host(addr) or "", trusted))
+        return float("inf") if is_proxy else self._settings.limits.connections_per_client
+
+    def channel_lost(self, channel: MirrorChannel) -> None:
+        """A connection that `buildProtocol` made has ended."""
+        if channel not in self._channels:
+            return
+        self._channels.discard(channel)
+        self._connections[channel.bucket] -= 1
+        if not self._connections[channel.bucket]:
+            del self._connections[channel.bucket]
+        if not self._channels:
+            self._fire_drained()
+
+    def client_of(self, channel: MirrorChannel) -> str:
+        """The other end of a connection, for the log."""
+        return channel.bucket
+
+    # Requests
+
+    def resource_for(self, request: MirrorRequest) -> IResource:
+        """The resource that serves this request; a refusal is one too."""
+        try:
+            self._front.admit(request)
+            return self._find(request)
+        except RegistryError as error:
+            return RefusalResource(self._front, error)
+        except KeyError:
+            return RefusalResource(self._front, NOT_FOUND.error())
+
+    # The end
+
+    def drain(self) -> Deferred[None]:
+        """Take no connection more; fires when the last answer is given and its connection closed."""
+        drained: Deferred[None] = Deferred()
+        self._drained.append(drained)
+        for channel in list(self._channels):
+            channel.finish_soon()
+        if not self._channels:
+            self._fire_drained()
+        return drained
+
+    def abort(self) -> None:
+        """End every connection at once."""
+        for channel in list(self._channels):
+            if channel.transport is not None:
+                channel.transport.abortConnection()  # type: ignore[attr-defined]  # an ITCPTransport
+
+    def _fire_drained(self) -> None:
+        waiting, self._drained = self._drained[:], self._drained
+        for drained in waiting:
+            if not drained.called:
+                drained.callback(None)
+
+
+def _host(addr: IAddress | None) -> str | None:
+    return addr.host if isinstance(addr, IPv4Address | IPv6Address) else None
+
+
+def _bucket(addr: IAddress | None) -> str:
+    host = _host(addr)
+    return "unix" if host is None else bucket(host)

@@ -1,0 +1,54 @@
+"""The token endpoint: GET and POST, as the token and OAuth2 documents of distribution have them."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qsl
+
+from twisted.web.resource import Resource
+
+from docxy.auth import Auth
+from docxy.oci.errors import REQUEST_INVALID
+from docxy.web.exchange import Exchange
+from docxy.web.front import Front
+from docxy.web.request import MirrorRequest
+
+MAX_PARAMS = 128
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+class TokenResource(Resource):
+    """Serves ``/auth/token`` and ``/auth/<upstream>/token``."""
+
+    isLeaf = True
+
+    def __init__(self, front: Front, auth: Auth) -> None:
+        super().__init__()
+        self._front = front
+        self._auth = auth
+
+    def render(self, request: MirrorRequest) -> int:
+        exchange = self._front.exchange(request)
+        return exchange.start(self._token(request, exchange))
+
+    async def _token(self, request: MirrorRequest, exchange: Exchange) -> None:
+        form = request.method == b"POST"
+        params = _parse(request.query)
+        if form:
+            params += _parse(_form(request))
+        caller = self._front.caller(request)
+        exchange.answer(await self._auth.token(request.route, caller, params, form))
+
+
+def _form(request: MirrorRequest) -> bytes:
+    content_type = request.single(b"Content-Type") or ""
+    if content_type.partition(";")[0].strip().lower() != _FORM:
+        raise REQUEST_INVALID.error(f"a token is asked for by a form: Content-Type: {_FORM}", status=415)
+    return bytes(request.content.read())
+
+
+def _parse(encoded: bytes) -> list[tuple[str, str]]:
+    try:
+        return parse_qsl(encoded.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_PARAMS)
+    except ValueError:
+        raise REQUEST_INVALID.error("the parameters are malformed or too many") from None

@@ -1,0 +1,95 @@
+"""
+What the end-to-end tests share: one hub, one network of clients, one docxy with TLS.
+
+The clients sit in a namespace of their own that reaches the mirrors' addresses
+and nothing else: a pull that succeeds there came through the mirror.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .rig import hub as places
+from .rig.clients import Containerd, Seat
+from .rig.hub import Hub
+from .rig.mirror import Mirror, Plan, both, tls_listener
+from .rig.namespace import Namespace
+
+SECRET = "k7x-2f9d8b"
+Seats = Callable[[str], Seat]
+Start = Callable[[Plan], Mirror]
+
+
+@pytest.fixture(scope="session")
+def hub() -> Iterator[Hub]:
+    """Docker Hub and ghcr.io, seeded; DOCXY_E2E_KEEP=1 keeps their folder with all logs."""
+    state = Path(tempfile.mkdtemp(prefix="docxy-e2e-"))
+    try:
+        started = Hub(state)
+        try:
+            yield started
+        finally:
+            started.close()
+    finally:
+        if os.environ.get("DOCXY_E2E_KEEP") != "1":
+            shutil.rmtree(state)
+        else:
+            print(f"\nkept: {state}")
+
+
+@pytest.fixture(scope="session")
+def clients(hub: Hub) -> Iterator[Namespace]:
+    """The clients' network: the mirrors' addresses are on its one link, all other names lead nowhere."""
+    namespace = Namespace("clients", hub.state / "clients", {**places.UPSTREAM_HOSTS, **places.MIRROR_HOSTS})
+    try:
+        namespace.wire(hub.namespace, [places.CLIENT], list(places.MIRROR_HOSTS))
+        yield namespace
+    finally:
+        namespace.close()
+
+
+@pytest.fixture(scope="session")
+def seat(hub: Hub, clients: Namespace) -> Seats:
+    """A client's place in the clients' network, by its name."""
+    return lambda name: Seat(clients, hub.state / "seats" / name, hub.authority.cert)
+
+
+@pytest.fixture(scope="session")
+def start(hub: Hub, clients: Namespace) -> Iterator[Start]:
+    """Start further mirrors; they end with the session."""
+    started: list[Mirror] = []
+
+    def one(plan: Plan) -> Mirror:
+        started.append(Mirror(hub, plan))
+        return started[-1]
+
+    yield one
+    for mirror in started:
+        mirror.close()
+
+
+@pytest.fixture(scope="session")
+def mirror(hub: Hub, start: Start) -> Mirror:
+    """https://mirror.test: alone with TLS, Docker Hub first, ghcr.io beside it."""
+    return start(Plan("tls", "https://mirror.test", [tls_listener(places.MIRROR)], both(hub)))
+
+
+@pytest.fixture(scope="session")
+def secret(hub: Hub, start: Start) -> Mirror:
+    """https://secret.test: the same for those who know its secret path."""
+    server = {"secret_path": SECRET}
+    return start(Plan("secret", "https://secret.test", [tls_listener(places.SECRET)], both(hub), server))
+
+
+@pytest.fixture(scope="session")
+def containerd(seat: Seats) -> Iterator[Containerd]:
+    """A containerd in the clients' network."""
+    started = Containerd(seat("containerd"))
+    yield started
+    started.close()

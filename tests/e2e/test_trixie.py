@@ -1,0 +1,152 @@
+"""
+Debian 13's clients through docxy: docker 26, containerd 1.7, podman 5, skopeo 1.18, oras.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import SECRET, Seats
+from .rig.clients import Containerd, Containers, Docker, Host, Seat
+from .rig.hub import PASSWORD, USER, Hub
+from .rig.mirror import Mirror
+from .rig.namespace import Namespace
+from .rig.release import join, root_folder
+from .rig.writer import sha256
+from .test_pull import ACCOUNT, IMAGES, Tool, expected, image
+
+pytestmark = pytest.mark.slow
+
+PACKAGES = (
+    *("buildah", "ca-certificates", "containerd", "crun", "docker-cli", "docker.io", "oras", "podman"),
+    *("skopeo", "util-linux"),
+)
+FAMILY: tuple[Tool, ...] = ("podman", "skopeo", "buildah")
+
+
+@pytest.fixture(scope="module")
+def root(hub: Hub, clients: Namespace) -> Path:
+    """The release's root folder, joined to the clients' network."""
+    made = root_folder("trixie", PACKAGES, hub.state)
+    join(clients, made, hub.state)
+    return made
+
+
+@pytest.fixture(scope="module")
+def newer(hub: Hub, clients: Namespace, root: Path) -> Seats:
+    """A place for one of the release's clients, by name."""
+    return lambda name: Seat(clients, hub.state / "seats" / f"trixie-{name}", hub.authority.cert, root)
+
+
+@pytest.fixture(scope="module")
+def newer_containerd(newer: Seats) -> Iterator[Containerd]:
+    """The release's containerd."""
+    started = Containerd(newer("containerd"))
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def docker(newer: Seats) -> Iterator[Callable[[str], Docker]]:
+    """The release's docker with a registry mirror; the last one is stopped."""
+    started: list[Docker] = []
+
+    def one(url: str) -> Docker:
+        started.append(Docker(newer("docker"), [url]))
+        return started[-1]
+
+    yield one
+    for each in started:
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://mirror.test", "https://mirror.test/docker.io", f"https://secret.test/{SECRET}"]
+)
+def test_docker(hub: Hub, mirror: Mirror, secret: Mirror, docker: Callable[[str], Docker], url: str) -> None:
+    """registry-mirrors takes a path now, the secret one too; a Docker Hub login opens a private image."""
+    client = docker(url)
+    for name in IMAGES if url == "https://mirror.test" else ["alpine", "zstd"]:
+        assert client.pull(image(hub, name).name) == image(hub, name).digest
+    assert client.attempt(hub.images.private.name).code != 0
+    client.set_logins({"https://index.docker.io/v1/": (USER, PASSWORD)})
+    assert client.pull(hub.images.private.name) == hub.images.private.digest
+
+
+def test_docker_named(hub: Hub, mirror: Mirror, docker: Callable[[str], Docker]) -> None:
+    """The mirror named as the registry, logged in to it, with either upstream behind it."""
+    client = docker("https://mirror.test")
+    client.login("mirror.test", USER, PASSWORD).check()
+    assert client.pull(f"mirror.test/{hub.images.private.path}") == hub.images.private.digest
+    assert client.pull("mirror.test/ghcr.io/org/app:v1") == hub.images.app.digest
+
+
+@pytest.mark.parametrize("name", IMAGES)
+@pytest.mark.parametrize("tool", FAMILY)
+def test_containers(hub: Hub, mirror: Mirror, newer: Seats, tool: Tool, name: str) -> None:
+    """Every shape of image arrives by registries.conf."""
+    wanted = image(hub, name)
+    client = Containers(newer(tool), tool, {"docker.io": "mirror.test"})
+    assert client.pull(wanted.name) == expected(tool, wanted)
+
+
+@pytest.mark.parametrize("tool", FAMILY)
+def test_containers_ways(hub: Hub, mirror: Mirror, secret: Mirror, newer: Seats, tool: Tool) -> None:
+    """Logged in, by prefix, and by the secret path."""
+    client = Containers(newer(tool), tool, {"docker.io": "mirror.test", "ghcr.io": "mirror.test/ghcr.io"})
+    client.login("mirror.test", USER, PASSWORD).check()
+    assert client.pull(hub.images.private.name) == hub.images.private.digest
+    assert client.pull(hub.images.app.name) == expected(tool, hub.images.app)
+    client = Containers(newer(tool), tool, {"docker.io": f"secret.test/{SECRET}"})
+    assert client.pull(hub.images.alpine.name) == expected(tool, hub.images.alpine)
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_ctr(hub: Hub, mirror: Mirror, newer_containerd: Containerd, name: str) -> None:
+    """Every shape of image arrives by hosts.toml."""
+    wanted = image(hub, name)
+    hosts = {"docker.io": Host("https://mirror.test")}
+    assert newer_containerd.pull(wanted.name, hosts) == wanted.digest
+
+
+def test_ctr_ways(hub: Hub, mirror: Mirror, secret: Mirror, newer_containerd: Containerd) -> None:
+    """Logged in, by ns, by a path on either side of /v2, and by the secret path."""
+    plain, private, app = Host("https://mirror.test"), hub.images.private, hub.images.app
+    assert newer_containerd.pull(private.name, {"docker.io": plain}, *ACCOUNT) == private.digest
+    for host in (plain, Host("https://mirror.test/ghcr.io"), Host("https://mirror.test/v2/ghcr.io", True)):
+        assert newer_containerd.pull(app.name, {"ghcr.io": host}) == app.digest
+    host = Host(f"https://secret.test/{SECRET}")
+    assert newer_containerd.pull(app.name, {"ghcr.io": host}) == app.digest
+
+
+def test_oras(hub: Hub, mirror: Mirror, newer: Seats) -> None:
+    """oras fetches an index, copies an image, and finds and pulls an artifact by its subject."""
+    seat = newer("oras")
+    subject = f"mirror.test/{hub.images.alpine.repository}@{hub.images.alpine.digest}"
+    raw = seat.run(["oras", "manifest", "fetch", "mirror.test/library/alpine:latest"]).check().out
+    assert sha256(raw.encode()) == hub.images.alpine.digest
+    layout = seat.folder("oras-layout")
+    seat.run(
+        ["oras", "copy", "--to-oci-layout", "mirror.test/library/alpine:latest", f"{layout}:alpine"]
+    ).check()
+    assert hub.images.alpine.digest in (layout / "index.json").read_text()
+    found = json.loads(seat.run(["oras", "discover", "--format", "json", subject]).check().out)
+    assert hub.images.artifact in json.dumps(found)
+    seat.run(
+        ["oras", "pull", f"mirror.test/library/alpine@{hub.images.artifact}", "-o", str(seat.folder("out"))]
+    ).check()
+
+
+def test_oras_private(hub: Hub, mirror: Mirror, newer: Seats) -> None:
+    """oras logs in to the mirror, and fetches a private manifest."""
+    seat = newer("oras")
+    config = ["--registry-config", str(seat.folder("oras") / "config.json")]
+    fetch = ["oras", "manifest", "fetch", *config, f"mirror.test/{hub.images.private.path}"]
+    assert seat.run(fetch).code != 0
+    login = ["oras", "login", *config, "-u", USER, "--password-stdin", "mirror.test"]
+    seat.run(login, given=PASSWORD).check()
+    assert sha256(seat.run(fetch).check().out.encode()) == hub.images.private.digest

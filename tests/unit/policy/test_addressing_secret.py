@@ -1,0 +1,184 @@
+"""Tests for `docxy.policy.addressing`: the secret path."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from docxy.oci.errors import RegistryError
+from docxy.oci.routes import Kind, Route
+from docxy.oci.scopes import parse_scopes
+from tests.unit.policy.addressing_rig import (
+    CLOSED,
+    OPEN,
+    SECRET,
+    UPSTREAMS,
+    AddressingTests,
+    meaning,
+    route,
+    spelt,
+    token,
+)
+
+
+class SecretTests(AddressingTests):
+    """The one key that every client can carry."""
+
+    def test_shown(self) -> None:
+        """The secret is accepted in each place, and never travels upstream."""
+        for url, name, repository, shown_prefix in (
+            (f"/{SECRET}/v2/alpine/manifests/1", "docker.io", "library/alpine", ""),
+            (f"/{SECRET}/v2/ghcr.io/org/img/manifests/1", "ghcr.io", "org/img", "ghcr.io/"),
+            (f"/{SECRET}/ghcr.io/v2/org/img/manifests/1", "ghcr.io", "org/img", ""),
+            (f"/v2/{SECRET}/alpine/manifests/1", "docker.io", "library/alpine", f"{SECRET}/"),
+            (f"/v2/{SECRET}/q/org/img/manifests/1", "quay", "org/img", f"{SECRET}/q/"),
+            (f"/v2/{SECRET}/org/img/manifests/1?ns=ghcr.io", "ghcr.io", "org/img", f"{SECRET}/"),
+            (f"/q/v2/{SECRET}/org/img/manifests/1", "quay", "org/img", f"{SECRET}/"),
+            (
+                f"/{SECRET}/v2/{SECRET}/hub/alpine/manifests/1",
+                "docker.io",
+                "library/alpine",
+                f"{SECRET}/hub/",
+            ),
+            (f"/{SECRET}/v2/", "docker.io", None, ""),
+            (f"/{SECRET}/hub/v2/", "docker.io", None, ""),
+            (f"/{SECRET}/v1/search", "docker.io", None, ""),
+        ):
+            target = CLOSED.target(route(url), None)
+            self.assertTrue(target.secret_shown)
+            self.assertEqual(target.upstream.name, name)
+            self.assertEqual(spelt(target), repository)
+            self.assertEqual(target.shown_prefix, shown_prefix)
+
+    def test_bare_ping(self) -> None:
+        """The bare ping is answered without it."""
+        for url in ("/v2/", "/v2"):
+            self.assertFalse(CLOSED.target(route(url), None).secret_shown)
+
+    def test_not_shown(self) -> None:
+        """Everything else is 404, and alike for all that is not the secret."""
+        for url in (
+            "/hub/v2/",
+            "/k7x9qq2n/v2/",
+            "/v1/_ping",
+            "/v1/search",
+            "/v2/_catalog",
+            "/v2/alpine/manifests/1",
+            "/v2/alpine/manifests/1?ns=evil.example",
+            "/v2/ghcr.io/org/img/manifests/1",
+            "/v2/evil.example/a/manifests/1",
+            f"/{SECRET.upper()}/v2/alpine/manifests/1",
+            f"/v2/{SECRET}/manifests/1",
+            f"/v2/{SECRET}x/alpine/manifests/1",
+        ):
+            error = self.refused(url, CLOSED)
+            self.assertEqual((error.status, error.code), (404, "NOT_FOUND"), url)
+            self.assertEqual(error.message, self.refused("/v2/a/manifests/1", CLOSED).message)
+
+    def test_elsewhere(self) -> None:
+        """Where it stands in a place that upstream would see, the request is 404."""
+        for url in (
+            f"/v2/ghcr.io/{SECRET}/img/manifests/1",
+            f"/{SECRET}/v2/org/{SECRET}/manifests/1",
+            f"/{SECRET}/v2/{SECRET}/manifests/1",
+            f"/{SECRET}/{SECRET}/v2/alpine/manifests/1",
+            f"/hub/{SECRET}/v2/alpine/manifests/1",
+        ):
+            self.assertEqual(self.refused(url, CLOSED).code, "NOT_FOUND", url)
+
+    def test_messages_hold_no_secret(self) -> None:
+        """An unknown upstream behind the secret is named without it."""
+        for url in (f"/{SECRET}/gcr.io/v2/", f"/v2/{SECRET}/gcr.io/a/manifests/1"):
+            error = self.refused(url, CLOSED)
+            self.assertEqual(error.code, "NAME_UNKNOWN")
+            self.assertNotIn(SECRET, error.message)
+
+    def test_no_secret_set(self) -> None:
+        """Without a secret path that segment is nothing special."""
+        self.assertEqual(meaning(f"/v2/{SECRET}/alpine/manifests/1")[1], f"{SECRET}/alpine")
+
+
+class SecretTokenTests(AddressingTests):
+    """Tokens are given to those who bear the secret."""
+
+    def test_in_the_path(self) -> None:
+        """A path with the secret is enough, and scopes may show it too."""
+        for url, scopes, expected in (
+            (f"/{SECRET}/auth/token", "", ("docker.io", "", True)),
+            (f"/{SECRET}/auth/q/token", "repository:a/b:pull", ("quay", "repository:a/b:pull", True)),
+            (
+                f"/{SECRET}/auth/token",
+                f"repository:alpine:pull repository:{SECRET}/hub/alpine:pull",
+                ("docker.io", "repository:library/alpine:pull", True),
+            ),
+        ):
+            self.assertEqual(token(url, scopes, addressing=CLOSED), expected)
+
+    def test_in_every_scope(self) -> None:
+        """Otherwise each repository scope shows it, and there is one."""
+        for url, scopes, expected in (
+            (
+                "/auth/token",
+                f"repository:{SECRET}/alpine:pull",
+                ("docker.io", "repository:library/alpine:pull", True),
+            ),
+            (
+                "/auth/token",
+                f"repository:{SECRET}/ghcr.io/a/b:pull",
+                ("ghcr.io", "repository:a/b:pull", False),
+            ),
+            (
+                "/auth/quay/token",
+                f"aws repository:{SECRET}/q/a:pull",
+                ("quay", "aws repository:a:pull", True),
+            ),
+        ):
+            self.assertEqual(token(url, scopes, addressing=CLOSED), expected)
+
+    def test_not_shown(self) -> None:
+        """Everybody else is answered 404."""
+        for url in ("/auth/token", "/auth/quay/token", "/auth/evil.example/token", "/wrong/auth/token"):
+            for scopes in (
+                "",
+                "aws",
+                "repository:alpine:pull",
+                f"repository:{SECRET}/alpine:pull repository:alpine:pull",
+                f"repository:{SECRET}:pull",
+                f"repository:ghcr.io/{SECRET}/a:pull",
+            ):
+                self.assertEqual(self.refused_token(url, scopes, CLOSED), 404)
+
+
+NAMES = st.from_regex(
+    r"[a-z0-9]{1,3}(\.[a-z]{1,2})?(/(hub|q|ghcr\.io|k7x9qq2m|a-b|c__d)){0,3}", fullmatch=True
+)
+
+
+class HostileTests(AddressingTests):
+    """Requests made to confuse."""
+
+    @settings(derandomize=True, max_examples=200)
+    @given(NAMES, st.sampled_from(["", "/hub", f"/{SECRET}", f"/{SECRET}/q", "/x"]), st.text(max_size=20))
+    def test_the_secret_stays(self, name: str, front: str, host: str) -> None:
+        """Nothing but our own error escapes, and no accepted name holds the secret."""
+        asked = Route(Kind.TAGS, tuple(front.split("/")[1:]), name)
+        try:
+            target = CLOSED.target(asked, host)
+        except RegistryError:
+            return
+        self.assertTrue(target.secret_shown)
+        self.assertNotIn(SECRET, str(target.repository).split("/"))
+        self.assertIn(target.upstream, UPSTREAMS)
+
+    @settings(derandomize=True, max_examples=200)
+    @given(st.text(st.characters(codec="ascii"), max_size=30).map(lambda text: quote(text, safe=":/,.")))
+    def test_scopes(self, text: str) -> None:
+        """No scope makes a token request fail but by our own error."""
+        try:
+            found = OPEN.token_target(route("/auth/token"), None, parse_scopes([f"repository:{text}:pull"]))
+        except RegistryError as error:
+            self.assertIn(error.status, (400, 404))
+        else:
+            self.assertIn(found.upstream, UPSTREAMS)
