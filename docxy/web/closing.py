@@ -15,7 +15,6 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.protocols.policies import ProtocolWrapper
 from twisted.web.server import Request
 
 PATIENCE = 5.0  # seconds without a byte taken, after which the client is not reading
@@ -31,8 +30,8 @@ def unsent_bytes(transport: Any) -> int:
 
 
 def _socket_of(transport: Any) -> Any:
-    """The socket below whatever wraps it: TLS is a protocol wrapper."""
-    below = transport.transport if isinstance(transport, ProtocolWrapper) else None
+    """The socket below whatever wraps it, as TLS does."""
+    below = getattr(transport, "transport", None)
     return transport.getHandle() if below is None else _socket_of(below)
 
 

@@ -24,7 +24,9 @@ from docxy.policy.addressing import Target
 
 _log = Logger()
 
-ACCESS = "{client} {method} {upstream} {repository} {reference} {status} {bytes} {duration:.3f} {source} {resumes} {error}"
+_WHAT = "{client} {method} {upstream} {repository} {reference}"
+_RESULT = "{status} {bytes} {duration:.3f} {source} {resumes} {error}"
+ACCESS = f"{_WHAT} {_RESULT}"
 
 
 class Exchange:

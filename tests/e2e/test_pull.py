@@ -12,6 +12,7 @@ import pytest
 
 from .conftest import Seats
 from .rig.clients import Containerd, Containers, Curl, Host
+from .rig.clients.curl import ACCEPT
 from .rig.hub import PASSWORD, USER, Hub
 from .rig.mirror import Mirror
 from .rig.processes import RigError
@@ -158,6 +159,6 @@ def test_token_by_post(hub: Hub, mirror: Mirror, seat: Seats) -> None:
     granted = curl.ask("https://mirror.test/auth/token", [], "-d", f"{form}&password={PASSWORD}")
     assert granted.status == 200
     bearer = f"Authorization: Bearer {granted.json()['access_token']}"
-    head = curl.ask("https://mirror.test/v2/acme/private/manifests/latest", [bearer], "--head")
+    head = curl.ask("https://mirror.test/v2/acme/private/manifests/latest", [bearer, *ACCEPT], "--head")
     assert head.status == 200
     assert curl.ask("https://mirror.test/auth/token", [], "-d", f"{form}&password=wrong").status == 401

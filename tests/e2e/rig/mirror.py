@@ -119,8 +119,18 @@ class Mirror:
             raise
 
     def _healthy(self, url: str) -> bool:
-        ask = ["curl", "-sf", "--max-time", "5", "--cacert", str(self._hub.authority.cert), f"{url}/health"]
-        return run(self._hub.namespace.command(ask)).code == 0
+        ask = [
+            "curl",
+            "-s",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            "--cacert",
+            str(self._hub.authority.cert),
+        ]
+        done = run(self._hub.namespace.command([*ask, "--max-time", "5", f"{url}/health"]))
+        return done.code == 0 and done.out in ("200", "404")  # 404: only below its secret path
 
     def said(self) -> str:
         """All that it has logged."""

@@ -61,6 +61,7 @@ def _builder(subject: str, issuer: str, key: _PrivateKey) -> x509.CertificateBui
 
 def _write(folder: Path, stem: str, cert: x509.Certificate, key: _PrivateKey) -> Leaf:
     leaf = Leaf(folder / f"{stem}.crt", folder / f"{stem}.key")
+    leaf.key.touch(0o600)
     leaf.cert.write_bytes(cert.public_bytes(serialization.Encoding.PEM))
     leaf.key.write_bytes(
         key.private_bytes(
