@@ -6,9 +6,10 @@ Knows every part by its constructor and decides nothing about a pull.
 
 from __future__ import annotations
 
+import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import time
@@ -51,6 +52,8 @@ from docxy.web.token import TokenResource
 _log = Logger()
 
 Load = Callable[[], Settings]
+
+LOOKUP_THREADS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +120,9 @@ class MirrorService(Service):
                 signal.SIGUSR2: _no_handover,
             },
         )
-        for warning in self._warnings():
+        # Names are looked up in these threads, and a lookup can hang for long.
+        self._reactor.suggestThreadPoolSize(LOOKUP_THREADS)
+        for warning in (*self._warnings(), *_raise_file_limit(self.settings)):
             _log.warn("{warning}", warning=warning)
         _log.info(
             "docxy {version} mirrors {upstreams} on {listen}",
@@ -185,6 +190,17 @@ class MirrorService(Service):
             _log.warn("reloaded; a restart is needed for: {changed}", changed=", ".join(changed))
         else:
             _log.info("reloaded")
+
+
+def _raise_file_limit(settings: Settings) -> Iterator[str]:
+    """Allow as many sockets as the settings may need (two a relay), or tell that there are too few."""
+    needed = 2 * settings.limits.relays + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
+        yield f"limits.relays may need {needed} open files, and {hard} are allowed; raise LimitNOFILE or ulimit -Hn"
 
 
 def _cannot_listen(failure: Failure, listener: Listener) -> Failure:

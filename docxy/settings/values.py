@@ -106,8 +106,8 @@ class LimitSettings:
     """Bounds on counts, and on waits in seconds (DESIGN: Time)."""
 
     relays: int = 4096
-    relays_per_client: int = 64
-    connections_per_client: int = 256
+    relays_per_client: int = 256
+    connections_per_client: int = 1024
     request_headers: float = 20.0
     client_stall: float = 300.0
     answer: float = 10.0  # ping and token, in all

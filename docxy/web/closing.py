@@ -15,6 +15,7 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
+from twisted.web.http import HTTPChannel
 from twisted.web.server import Request
 
 PATIENCE = 5.0  # seconds without a byte taken, after which the client is not reading
@@ -37,7 +38,7 @@ def _socket_of(transport: Any) -> Any:
 
 def close_in_order(request: Request, clock: IReactorTime) -> None:
     """End the connection of an unfinished answer by FIN; abort it once its client stops reading."""
-    channel = request.channel
+    channel: HTTPChannel | None = request.channel
     if channel is None:
         return
     gone = request.notifyFinish()
