@@ -62,6 +62,7 @@ def url_tree(
 class MirrorSite(Site):
     """Serves a `Finder`'s resources to admitted clients, within the limits of ``settings``."""
 
+    noisy = False
     protocol = MirrorChannel  # type: ignore[assignment]  # HTTP/2 is never offered
 
     def __init__(self, settings: Settings, front: Front, find: Finder, clock: IReactorTime) -> None:

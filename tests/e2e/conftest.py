@@ -29,7 +29,7 @@ Start = Callable[[Plan], Mirror]
 @pytest.fixture(scope="session")
 def hub() -> Iterator[Hub]:
     """Docker Hub and ghcr.io, seeded; DOCXY_E2E_KEEP=1 keeps their folder with all logs."""
-    state = Path(tempfile.mkdtemp(prefix="docxy-e2e-"))
+    state = Path(tempfile.mkdtemp(prefix="docxy-e2e-", dir="/tmp"))  # sockets and podman want short paths
     try:
         started = Hub(state)
         try:

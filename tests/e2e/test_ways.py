@@ -54,7 +54,7 @@ def test_alone(mirror: Mirror, seat: Seats) -> None:
     for host in ("mirror.test", "ghcr.mirror.test"):
         for headers in ([], FORGED):
             realm = curl.ask(f"https://{host}/v2/", headers).challenge()["realm"]
-            assert realm == f"https://{host}/auth/token"
+            assert realm.startswith(f"https://{host}/auth/")
 
 
 def test_alone_client_address(mirror: Mirror, seat: Seats) -> None:

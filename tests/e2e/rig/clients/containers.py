@@ -77,13 +77,15 @@ class Containers:
 
     def _pull(self, name: str, options: tuple[str, ...]) -> tuple[Finished, str]:
         store = self._seat.folder("store")
-        places = ["--root", f"{store}/root", "--runroot", f"{store}/run", "--storage-driver", "vfs"]
+        run = self._seat.folder("run")
+        places = ["--root", str(store), "--runroot", str(run), "--storage-driver", "vfs"]
         try:
             policy = ["--signature-policy", str(self._policy)]
             done = self._run([self._tool, *places, "pull", "-q", *policy, *options, name])
             return done, self._digest(places, name) if done.code == 0 else ""
         finally:
             shutil.rmtree(store)
+            shutil.rmtree(run)
 
     def _digest(self, places: list[str], name: str) -> str:
         """The digest under which the image was asked for: that of the index where there is one."""
