@@ -200,7 +200,7 @@ def _raise_file_limit(settings: Settings) -> Iterator[str]:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft < needed:
-        yield f"limits.relays may need {needed} open files, {hard} are allowed; raise LimitNOFILE or ulimit -Hn"
+        yield f"limits.relays may need {needed} open files, {hard} are allowed; raise LimitNOFILE"
 
 
 def _cannot_listen(failure: Failure, listener: Listener) -> Failure:

@@ -28,8 +28,12 @@ LAYERS = (
     "tls",
     "upstream",
     "store",
+    "answers",
+    "content",
+    "auth",
     "mirror",
     "web",
+    "signals",
     "service",
     "tap",
     "cli",
@@ -114,6 +118,8 @@ def expected_tests(path: Path) -> Path:
 class ImportTests(SynchronousTestCase):
     """Imports point upwards."""
 
+    maxDiff = None
+
     def test_every_module_has_its_line(self) -> None:
         """A new module is placed in LAYERS before it is used."""
         found = {layer(dotted(path)) for path in sources("docxy")} - {""}
@@ -160,6 +166,8 @@ class ImportTests(SynchronousTestCase):
 class ShapeTests(SynchronousTestCase):
     """Everything is small, and is called by a word that says something."""
 
+    maxDiff = None
+
     def test_files(self) -> None:
         """No file is longer than one sitting."""
         long = [
@@ -194,6 +202,8 @@ class ShapeTests(SynchronousTestCase):
 class TestedTests(SynchronousTestCase):
     """The tests mirror the house."""
 
+    maxDiff = None
+
     def test_mirror(self) -> None:
         """Every docxy/x/y.py has its tests/unit/x/test_y.py."""
         missing = [
@@ -212,6 +222,20 @@ class TestedTests(SynchronousTestCase):
             if function.name.startswith("test_") and not ast.get_docstring(function)
         ]
         self.assertEqual(silent, [])
+
+    def test_no_foreign_switches(self) -> None:
+        """No test module imports a name, as contextlib's `suppress`, that trial reads as a switch for its tests."""
+        switches = {"skip", "suppress", "timeout", "todo"}
+        taken = [
+            f"{shown(path)}: {alias.asname or alias.name}"
+            for path in sources("tests")
+            if path.name.startswith("test_")
+            for node in tree(path).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+            if (alias.asname or alias.name) in switches
+        ]
+        self.assertEqual(taken, [])
 
     def test_no_async_tests(self) -> None:
         """No test is a coroutine: a SynchronousTestCase passes it without running it."""

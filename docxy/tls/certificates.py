@@ -105,7 +105,7 @@ def covers(names: Collection[str], host: str) -> bool:
     first, _, rest = host.partition(".")
     if not first or "*" in host:
         return False
-    return host in names or f"*.{rest}" in names
+    return host in names or (rest != "" and f"*.{rest}" in names)
 
 
 def names_of(leaf: x509.Certificate) -> tuple[str, ...]:

@@ -14,10 +14,11 @@ free of stale sockets).  Everything else is Twisted's own parser's.
 from __future__ import annotations
 
 import errno
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from OpenSSL import SSL
+from OpenSSL import SSL, crypto
 from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint, serverFromString, wrapServerTLS
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
@@ -26,11 +27,14 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IStreamServerEndpoint,
 )
+from twisted.logger import Logger
 
 from docxy.settings.values import SettingsError
 from docxy.tls.certificates import PairFiles, load_files
 from docxy.tls.server import server_creator
 from docxy.tls.sockets import DualStackEndpoint, FreshUnixEndpoint
+
+_log = Logger()
 
 BACKLOG = 512  # connections waiting to be accepted; a node that starts pulls by many at once
 SOCKET_MODE = 0o660
@@ -168,7 +172,7 @@ def parse_listener(
         return _endpoint(reactor, parse_description(description), creator, key)
     except SettingsError:
         raise
-    except SSL.Error:
+    except (SSL.Error, crypto.Error):
         raise SettingsError(key, f"OpenSSL refuses the files of {description!r}", "check them") from None
     except (IndexError, KeyError) as error:
         if "systemd:" not in description:
@@ -184,7 +188,9 @@ def parse_listener(
 
 
 def _malformed(key: str, description: str, error: Exception) -> SettingsError:
-    return SettingsError(key, f"{description!r} is not an endpoint ({error})", _SYNTAX)
+    return SettingsError(
+        key, f"{description!r} is not an endpoint ({str(error) or type(error).__name__})", _SYNTAX
+    )
 
 
 def _endpoint(
@@ -228,7 +234,10 @@ def _own_creator(reactor: IReactorCore, parsed: Description, key: str) -> IOpenS
     cert = parsed.arguments.get("certKey", private)
     files = PairFiles(cert, private, key, key, parsed.arguments.get("extraCertChain"))
     now = datetime.fromtimestamp(IReactorTime(reactor).seconds(), UTC)
-    return server_creator(load_files(files, now=now))
+    pair = load_files(files, now=now)
+    for warning in pair.warnings:
+        _log.warn("{warning}", warning=warning)
+    return server_creator(pair)
 
 
 def _tcp_endpoint(reactor: IReactorCore, parsed: Description) -> IStreamServerEndpoint:
@@ -247,10 +256,16 @@ def _unix_endpoint(reactor: IReactorCore, parsed: Description) -> IStreamServerE
     address = parsed.arguments.get("address")
     if not address:
         raise Malformed("it names no path")
-    mode = int(parsed.arguments.get("mode", f"{SOCKET_MODE:o}"), 8)
+    mode = _mode(parsed.arguments.get("mode", f"{SOCKET_MODE:o}"))
     backlog = _number("backlog", parsed.arguments.get("backlog", str(BACKLOG)))
     lock = bool(_number("lockfile", parsed.arguments.get("lockfile", "0")))
     return FreshUnixEndpoint(address, UNIXServerEndpoint(reactor, address, backlog, mode, lock))
+
+
+def _mode(text: str) -> int:
+    if not re.fullmatch("[0-7]{3,4}", text):
+        raise Malformed("mode is not an octal number such as 660")
+    return int(text, 8)
 
 
 def _refuse_unknown(parsed: Description) -> None:

@@ -21,6 +21,8 @@ _log = Logger()
 
 MAX_HEADERS = 65536  # bytes of request line and headers; a token of 40 KiB passes
 MAX_FORM = 65536  # bytes of a POST's body
+_TLS_HANDSHAKE = b"\x16"  # the type of a TLS record that holds a ClientHello; no method begins so
+
 LINGER = 2.0  # seconds in which a refused client may read why
 
 HEADERS_TOO_LARGE = ErrorCode("UNSUPPORTED", 431, "request line and headers are over 64 KiB")
@@ -60,7 +62,16 @@ class MirrorChannel(HTTPChannel):
             return
         if not self._handlingRequest and self._deadline is None:
             self._start_deadline()
+        if data[:1] == _TLS_HANDSHAKE and not self._handlingRequest:
+            # Clients that try https first wait for this long: it tells them to go on in http.
+            self.refuse(REQUEST_INVALID.error("this listener speaks plain HTTP"))
+            return
         super().dataReceived(data)
+
+    def lineReceived(self, line: bytes) -> None:
+        # The lines of one delivery come one by one, whatever became of the first.
+        if not self._refused:
+            super().lineReceived(line)
 
     # Slow headers: the limit is absolute, from the first byte to the last.
 
@@ -86,13 +97,20 @@ class MirrorChannel(HTTPChannel):
     # What is refused before a request exists
 
     def allHeadersReceived(self) -> None:
-        error = self._body_error()
+        error = self._host_error() or self._body_error()
         if error is not None:
             # `lineReceived` goes on to the body after this: let it find none.
             self.length = None
             self.refuse(error)
             return
         super().allHeadersReceived()
+
+    def _host_error(self) -> RegistryError | None:
+        """RFC 9112 section 3.2: exactly one Host, from HTTP/1.1 on."""
+        hosts = len(self.requests[-1].requestHeaders.getRawHeaders(b"Host", []))
+        if hosts == 1 or (hosts == 0 and self._version != b"HTTP/1.1"):
+            return None
+        return REQUEST_INVALID.error("a request names one Host")
 
     def _body_error(self) -> RegistryError | None:
         """Why this request's body is not taken: Twisted would collect it first, whatever its size."""

@@ -12,12 +12,14 @@ import ssl
 import struct
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal
 
 from .namespace import Namespace
 from .pki import Leaf
+from .processes import wait_until
 
 End = Literal["keep", "close", "reset", "hang"]
 
@@ -83,7 +85,7 @@ class Faulty:
     address: str
     script: Script = lambda asked: Reply(404)
     asked: list[Asked] = field(default_factory=list)
-    open: set[socket.socket] = field(default_factory=set)
+    open: set[ssl.SSLSocket] = field(default_factory=set)
     _released: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Faulty:
@@ -100,6 +102,10 @@ class Faulty:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._accepting.join()
         self._listener.close()
+        for connection in list(self.open):
+            with suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+        wait_until(lambda: not self.open, "the faulty server's connections to end")
 
     def _accept(self) -> None:
         while True:
@@ -111,16 +117,17 @@ class Faulty:
 
     def _serve(self, raw: socket.socket) -> None:
         raw.settimeout(60)
-        self.open.add(raw)
+        secured = self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+        self.open.add(secured)
         try:
-            with self._tls.wrap_socket(raw, server_side=True) as secured:
-                while self._one(secured):
-                    pass
+            secured.do_handshake()
+            while self._one(secured):
+                pass
         except (OSError, ssl.SSLError):
             pass  # A peer that leaves is what some tests are about.
         finally:
-            self.open.discard(raw)
-            raw.close()
+            secured.close()
+            self.open.discard(secured)
 
     def _one(self, secured: ssl.SSLSocket) -> bool:
         asked = _read(secured)

@@ -34,7 +34,9 @@ class FilesTestCase(SynchronousTestCase):
         self.directory = Path(made.name)
         self.ca = write(self.directory / "ca.pem", root().pem)
 
-    def server(self, *versions: ssl.TLSVersion, shown: Issued | None = None, tickets: int = 2) -> ssl.SSLContext:
+    def server(
+        self, *versions: ssl.TLSVersion, shown: Issued | None = None, tickets: int = 2
+    ) -> ssl.SSLContext:
         """A registry's TLS."""
         one = shown or leaf(HOST.decode(), "127.0.0.1")
         path = write(self.directory / "server.pem", [one.pem, intermediate().pem, one.key_pem()])
@@ -106,7 +108,7 @@ class VerificationTests(FilesTestCase):
         for host, named in [(HOST, HOST.decode()), (b"127.0.0.1", None)]:
             names: list[str | None] = []
             server = self.server()
-            server.sni_callback = lambda _, name, __, seen=names: seen.append(name)  # type: ignore[misc]
+            server.sni_callback = lambda _, name, __, seen=names: seen.append(name)
             self.call(ClientTrust(self.ca), server, host)
             self.assertEqual(names, [named])
 
@@ -117,7 +119,9 @@ class VerificationTests(FilesTestCase):
             if known:
                 server.set_alpn_protocols(known)
             joined = self.call(ClientTrust(self.ca), server)
-            self.assertEqual((joined.peer.tls.selected_alpn_protocol(), joined.peer.handshaken), (chosen, True))
+            self.assertEqual(
+                (joined.peer.tls.selected_alpn_protocol(), joined.peer.handshaken), (chosen, True)
+            )
 
 
 class AuthorityFileTests(FilesTestCase):
@@ -164,7 +168,9 @@ class ResumptionTests(FilesTestCase):
             with self.subTest(version=version):
                 trust, server = ClientTrust(self.ca), self.server(version)
                 first, second, third = (self.call(trust, server) for _ in range(3))
-                self.assertEqual((self.reused(first), self.reused(second), self.reused(third)), (False, True, True))
+                self.assertEqual(
+                    (self.reused(first), self.reused(second), self.reused(third)), (False, True, True)
+                )
                 first.end.write(b"still here")
                 self.assertEqual(first.pump().peer.heard, b"still here")
 

@@ -91,7 +91,10 @@ class HandshakeTests(SynchronousTestCase):
 
     def test_client_chooses_suite(self) -> None:
         """The client's favourite suite is taken, since it knows what its hardware does well."""
-        for first, second in [("CHACHA20-POLY1305", "AES128-GCM-SHA256"), ("AES256-GCM-SHA384", "AES128-GCM-SHA256")]:
+        for first, second in [
+            ("CHACHA20-POLY1305", "AES128-GCM-SHA256"),
+            ("AES256-GCM-SHA384", "AES128-GCM-SHA256"),
+        ]:
             context = client_context(ssl.TLSVersion.TLSv1_2)
             context.set_ciphers(f"ECDHE-ECDSA-{first}:ECDHE-ECDSA-{second}")
             chosen = call(self.creator, context).peer.tls.cipher()
@@ -193,7 +196,8 @@ class ReplaceTests(SynchronousTestCase):
     def test_refused(self) -> None:
         """A pair that OpenSSL refuses leaves the old one in place, and the reason is named."""
         good = pair_of(leaf(), intermediate())
-        foreign = replace(good, private_key=root().key)
+        stranger: Any = root().key
+        foreign = replace(good, private_key=stranger)
         weak = pair_of(issue(Wish(HOST, "rsa1024")))
         creator = ReloadableCreator(good)
         for bad in (foreign, weak):

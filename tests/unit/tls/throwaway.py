@@ -44,10 +44,14 @@ def key(name: str) -> Key:
     if kind.startswith("rsa"):
         return rsa.generate_private_key(65537, int(kind[3:]))
     if kind == "dsa":
-        return dsa.generate_private_key(1024)
-    if kind in ("ed25519", "ed448"):
-        return {"ed25519": ed25519.Ed25519PrivateKey, "ed448": ed448.Ed448PrivateKey}[kind].generate()
-    return ec.generate_private_key({"secp256k1": ec.SECP256K1, "p384": ec.SECP384R1}.get(kind, ec.SECP256R1)())
+        return dsa.generate_private_key(2048)
+    if kind == "ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    if kind == "ed448":
+        return ed448.Ed448PrivateKey.generate()
+    return ec.generate_private_key(
+        {"secp256k1": ec.SECP256K1, "p384": ec.SECP384R1}.get(kind, ec.SECP256R1)()
+    )
 
 
 @dataclass(frozen=True)

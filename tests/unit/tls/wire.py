@@ -109,8 +109,12 @@ class Wire:
 def wire(creator: Any, other: Peer, *, client: bool) -> Wire:
     """Join ``creator``'s next connection to ``other`` and shake hands."""
     clock = Clock()
-    factory = TLSMemoryBIOFactory(creator, client, HeardFactory(), clock)
-    end = factory.buildProtocol(None)  # type: ignore[arg-type]
+    return join(TLSMemoryBIOFactory(creator, client, HeardFactory(), clock), other, clock)
+
+
+def join(factory: TLSMemoryBIOFactory, other: Peer, clock: Clock) -> Wire:
+    """Join the next connection of ``factory``, which wraps a `HeardFactory`, to ``other`` and shake hands."""
+    end = factory.buildProtocol(None)
     assert isinstance(end, TLSMemoryBIOProtocol)
     protocol = end.wrappedProtocol
     assert isinstance(protocol, Heard)
