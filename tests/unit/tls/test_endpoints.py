@@ -264,7 +264,7 @@ class TLSTests(ListenerTestCase):
             self.assertIn(problem, self.refused(f"ssl:443:{arguments}").problem)
 
     def test_directory(self) -> None:
-        """A directory of certificates is Twisted's to read; what OpenSSL cannot read in it is told in one line."""
+        """A directory of certificates is Twisted's to read; what OpenSSL refuses there is told in a line."""
         write(self.directory / "broken.pem", root().pem.replace(b"MII", b"AAA"))
         self.assertIn("OpenSSL refuses", self.refused(f"tls:{self.directory}:port=443").problem)
 

