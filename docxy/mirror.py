@@ -25,7 +25,7 @@ from docxy.interfaces import (
     UpstreamError,
     UpstreamTimedOut,
 )
-from docxy.oci.errors import NAME_UNKNOWN, NOT_FOUND, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
+from docxy.oci.errors import NAME_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
 from docxy.oci.headers import request_to_upstream, response_to_client
 from docxy.oci.links import rewrite
 from docxy.oci.routes import Kind, Route
@@ -210,10 +210,8 @@ class Mirror:
         body: bytes = await reply.body.read(limit).addTimeout(seconds, self._clock, late)
         return body
 
-    async def search(self, route: Route, target: Target, caller: Caller) -> Answer:
+    async def search(self, route: Route, target: Target) -> Answer:
         """Answer ``/v1/search`` for an upstream that has one; raises `RegistryError`."""
-        if target.upstream.search_url is None:
-            raise NOT_FOUND.error(f"{target.upstream.name} has no search")
         try:
             reply: Reply = await self._upstreams[target.upstream.name].search(route.query)
             if reply.status != 200:

@@ -21,6 +21,7 @@ from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.logger import Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
+from twisted.web.resource import IResource
 
 from docxy import __version__, log, signals
 from docxy.auth import Auth
@@ -42,10 +43,11 @@ from docxy.upstream.tokens import TokenSource
 from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
 from docxy.web.health import HealthResource
-from docxy.web.page import front_page, v1_ping
+from docxy.web.page import front_page
 from docxy.web.redirect import RedirectResource, to_redirect
 from docxy.web.repo import RepoResource
 from docxy.web.request import MirrorRequest
+from docxy.web.search import SearchResource
 from docxy.web.site import MirrorSite, url_tree
 from docxy.web.token import TokenResource
 
@@ -267,10 +269,12 @@ def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
     mirror = Mirror(settings.limits, addressing, upstreams, tokens, auth, clocks)
     relays = RelayCounter(settings.limits.relays, settings.limits.relays_per_client)
     repo = RepoResource(front, addressing, mirror, relays, settings.limits, reactor)
-    by_kind = dict.fromkeys(Kind, repo) | {
+    search = SearchResource(front, addressing, mirror)
+    by_kind: dict[Kind, IResource] = dict.fromkeys(Kind, repo) | {
         Kind.PING: ChallengeResource(front, addressing, auth),
         Kind.TOKEN: TokenResource(front, auth),
-        Kind.V1_PING: v1_ping(front),
+        Kind.V1_PING: search,
+        Kind.V1_SEARCH: search,
     }
     health = HealthResource(front, upstreams, relays, reactor)
     find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))

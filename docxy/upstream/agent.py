@@ -16,7 +16,7 @@ from twisted.web.iweb import IAgent, IAgentEndpointFactory, IPolicyForHTTPS
 from zope.interface import implementer
 
 from docxy.policy.addresses import check_address
-from docxy.settings.values import UpstreamSettings
+from docxy.settings.values import NetworkSettings, UpstreamSettings
 from docxy.upstream.resolver import CheckedReactor, CheckedResolver
 
 CONNECT_TIMEOUT = 6.0  # seconds, below the limit of one attempt so that the cause is told apart
@@ -40,6 +40,13 @@ class EndpointFactory:
         return endpoint
 
 
+def _family(network: NetworkSettings) -> str:
+    """The family to connect by: a source address has one, and cannot reach the other."""
+    if network.source is None:
+        return network.family
+    return "6" if ":" in network.source else "4"
+
+
 def make_agent(reactor: Any, settings: UpstreamSettings, trust: IPolicyForHTTPS) -> IAgent:
     """An agent that meets only hosts and addresses that ``settings`` allow."""
     network = settings.network
@@ -47,7 +54,7 @@ def make_agent(reactor: Any, settings: UpstreamSettings, trust: IPolicyForHTTPS)
     def allowed(address: str, host: str) -> bool:
         return check_address(address, host=host, upstream=settings)
 
-    checked = CheckedReactor(reactor, CheckedResolver(reactor.nameResolver, allowed, network.family))
+    checked = CheckedReactor(reactor, CheckedResolver(reactor.nameResolver, allowed, _family(network)))
     pool = HTTPConnectionPool(reactor, persistent=True)
     pool.maxPersistentPerHost = POOL_SIZE
     pool.cachedConnectionTimeout = POOL_IDLE

@@ -1,4 +1,4 @@
-"""The short page at the root, and what the v1 API still asks: words that never change."""
+"""The short page at the root, and the refusal of what leads nowhere."""
 
 from __future__ import annotations
 
@@ -35,7 +35,6 @@ _HTML = (
     (b"Content-Security-Policy", b"default-src 'none'"),
     (b"X-Content-Type-Options", b"nosniff"),
 )
-_JSON = ((b"Content-Type", b"application/json"), (b"X-Docker-Registry-Standalone", b"true"))
 _ALLOW = (("Allow", "GET, HEAD"),)
 
 
@@ -80,8 +79,3 @@ class RefusalResource(Resource):
 def front_page(front: Front) -> FixedResource:
     """What ``/`` says."""
     return FixedResource(front, PAGE, _HTML)
-
-
-def v1_ping(front: Front) -> FixedResource:
-    """What ``docker search`` asks before it searches."""
-    return FixedResource(front, b"{}", _JSON)

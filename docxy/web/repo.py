@@ -8,7 +8,6 @@ from twisted.web.resource import Resource
 from docxy.answers import Answer, Stream
 from docxy.mirror import Mirror
 from docxy.oci.errors import UNAVAILABLE
-from docxy.oci.routes import Kind
 from docxy.policy.addresses import bucket
 from docxy.policy.addressing import Addressing
 from docxy.policy.limits import RelayCounter
@@ -49,9 +48,6 @@ class RepoResource(Resource):
         caller = self._front.caller(request)
         target = self._addressing.target(request.route, caller.host)
         exchange.concerns(request.route, target)
-        if request.route.kind is Kind.V1_SEARCH:
-            exchange.answer(await self._mirror.search(request.route, target, caller))
-            return
         client = bucket(exchange.client)
         self._relays.take(client)
         try:
