@@ -8,14 +8,20 @@ refusal is put to a client.  Knows nothing of how it is sent.
 from __future__ import annotations
 
 import json
+from collections.abc import Coroutine
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from docxy.interfaces import HeaderLines, IBody, Reply, UpstreamError, UpstreamTimedOut
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
+
+from docxy.interfaces import Clocks, HeaderLines, IBody, Reply, UpstreamError, UpstreamTimedOut
 from docxy.oci.errors import (
     BLOB_UNKNOWN,
     DENIED,
     MANIFEST_UNKNOWN,
-    NAME_UNKNOWN,
+    NOT_FOUND,
     RANGE_INVALID,
     TOOMANYREQUESTS,
     UNAUTHORIZED,
@@ -28,8 +34,12 @@ from docxy.oci.headers import response_to_client
 from docxy.oci.ranges import Interval
 from docxy.oci.routes import Kind
 from docxy.oci.verify import Verifier
+from docxy.policy.limits import short_wait
 
 MAX_ERROR = 65536  # bytes of an upstream's error that are worth relaying
+MAX_ERROR_WAIT = 5.0  # seconds that its text is worth waiting for: the status is known
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +112,7 @@ def own_answer(status: int, content: bytes, headers: HeaderLines = ()) -> Answer
 
 
 _BY_STATUS = {401: UNAUTHORIZED, 403: DENIED, 416: RANGE_INVALID, 429: TOOMANYREQUESTS}
+# Not NAME_UNKNOWN for the rest: oras takes that from a registry without referrers for the whole repository's.
 _BY_KIND = {Kind.MANIFEST: MANIFEST_UNKNOWN, Kind.BLOB: BLOB_UNKNOWN}
 
 
@@ -110,28 +121,28 @@ def error_code(status: int, kind: Kind) -> ErrorCode:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status == 404:
-        return _BY_KIND.get(kind, NAME_UNKNOWN)
+        return _BY_KIND.get(kind, NOT_FOUND)
     return UNAVAILABLE if status >= 500 else UNKNOWN
 
 
-async def refusal(reply: Reply, kind: Kind) -> Answer:
+async def refusal(reply: Reply, kind: Kind, clocks: Clocks) -> Answer:
     """
     An upstream's refusal: its own JSON where it has some, else ours of the same status.
 
-    The caller adds a challenge or a waiting time.
+    A 429 tells a wait as `waiting` has it.  The caller adds a challenge.
     """
     try:
-        content = await reply.body.read(MAX_ERROR)
-    except UpstreamError:
+        content: bytes = await reply.body.read(MAX_ERROR).addTimeout(MAX_ERROR_WAIT, clocks.steady)
+    except (UpstreamError, TimeoutError):
         content = b""
     headers = response_to_client(reply.headers, kind="error")
     if not _is_json_object(content):
         message = f"upstream answered with status {reply.status}"
         content = error_code(reply.status, kind).error(message, status=reply.status).body()
-        dropped = (b"content-type", b"content-encoding")
-        headers = [(name, value) for name, value in headers if name.lower() not in dropped]
-        headers.append((b"Content-Type", b"application/json"))
-    return Answer(reply.status, tuple(headers), len(content), content)
+        headers = _without(headers, b"Content-Encoding")
+    if b"json" not in dict(headers).get(b"Content-Type", b""):
+        headers = [*_without(headers, b"Content-Type"), (b"Content-Type", b"application/json")]
+    return Answer(reply.status, waiting(reply.status, headers, clocks.wall()), len(content), content)
 
 
 def _is_json_object(content: bytes) -> bool:
@@ -139,6 +150,32 @@ def _is_json_object(content: bytes) -> bool:
         return isinstance(json.loads(content), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def _without(headers: HeaderLines, unwanted: bytes) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name.lower() != unwanted.lower()]
+
+
+def waiting(status: int, headers: HeaderLines, wall_clock: float) -> HeaderLines:
+    """
+    ``headers`` of an answer, where those of a 429 tell a wait of 1 to 60 seconds.
+
+    podman sleeps what it is told, several times, before it tries elsewhere.
+    """
+    if status != 429:
+        return tuple(headers)
+    told = next((value for name, value in headers if name.lower() == b"retry-after"), None)
+    seconds = short_wait(None if told is None else told.decode("latin-1"), wall_clock)
+    return (*_without(headers, b"Retry-After"), (b"Retry-After", b"%d" % seconds))
+
+
+def in_time(seconds: float, clock: IReactorTime, work: Coroutine[Deferred[Any], Any, _T]) -> Deferred[_T]:
+    """``work``, cancelled and failed with `UpstreamTimedOut` once ``seconds`` are over."""
+
+    def late(_: object, allowed: float) -> Failure:
+        return Failure(UpstreamTimedOut(f"no whole answer within {allowed:g} s"))
+
+    return Deferred.fromCoroutine(work).addTimeout(seconds, clock, late)
 
 
 def unavailable(upstream: str, error: UpstreamError) -> RegistryError:

@@ -10,8 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from docxy.answers import Answer, Caller, own_answer, refusal, unavailable
-from docxy.interfaces import Authority, ITokenSource, IUpstream, Reply, TokenRequest, UpstreamError
+from docxy.answers import Answer, Caller, in_time, own_answer, refusal, unavailable, waiting
+from docxy.interfaces import (
+    Authority,
+    Clocks,
+    ITokenSource,
+    IUpstream,
+    Reply,
+    TokenRequest,
+    UpstreamBroken,
+    UpstreamError,
+)
 from docxy.oci.challenges import Challenge, basic, bearer, choose, parse
 from docxy.oci.errors import DENIED, UNAUTHORIZED
 from docxy.oci.headers import request_to_upstream
@@ -38,8 +47,11 @@ class Auth:
         addressing: Addressing,
         upstreams: Mapping[str, IUpstream],
         tokens: Mapping[str, ITokenSource],
+        clocks: Clocks,
     ) -> None:
         self._secret = settings.server.secret_path
+        self._limits = settings.limits
+        self._clocks = clocks
         self._addressing = addressing
         self._upstreams = upstreams
         self._tokens = tokens
@@ -50,13 +62,19 @@ class Auth:
 
         200 where clients need no token, else 401 with our challenge.
         """
+        if target.upstream.auth == "own":
+            return own_answer(200, b"{}", _PING_HEADERS)
         authority = await self._tokens[target.upstream.name].authority()
-        if target.upstream.auth == "own" or authority.kind == "none":
+        if authority.kind == "none":
             return own_answer(200, b"{}", _PING_HEADERS)
         shown = self._secret is None or target.secret_shown
         authorization = self._passed_through(target, caller, authority) if shown else None
         if authorization is not None:
-            return await self._check(target, caller, authorization)
+            try:
+                check = self._check(target, caller, authorization)
+                return await in_time(self._limits.answer, self._clocks.steady, check)
+            except UpstreamError as error:
+                raise unavailable(target.upstream.name, error) from None
         if self._is_placeholder(caller.authorization):
             return own_answer(200, b"{}", _PING_HEADERS)
         return self._challenge(target, caller, authority, None)
@@ -64,15 +82,15 @@ class Auth:
     async def _check(self, target: Target, caller: Caller, authorization: bytes) -> Answer:
         """What upstream says to these credentials, as ``docker login`` wants to know."""
         headers = request_to_upstream(caller.headers, authorization=authorization)
-        try:
-            reply = await self._upstreams[target.upstream.name].ping(headers)
-        except UpstreamError as error:
-            raise unavailable(target.upstream.name, error) from None
-        if reply.status == 401:
+        reply: Reply = await self._upstreams[target.upstream.name].ping(headers)
+        if reply.status == 401 and not reply.redirected:
             return await self.challenged(target, caller, reply, Kind.PING)
-        if reply.status >= 400:
-            return await refusal(reply, Kind.PING)
+        if reply.status >= 400 and not reply.redirected:
+            return await refusal(reply, Kind.PING, self._clocks)
         reply.body.drop()
+        if reply.redirected:
+            # Another origin has not seen the credentials and cannot say that they are good.
+            raise UpstreamBroken("its ping leads to another origin")
         return own_answer(200, b"{}", _PING_HEADERS)
 
     async def token(self, route: Route, caller: Caller, params: Params, form: bool) -> Answer:
@@ -94,7 +112,8 @@ class Auth:
             reply = await self._tokens[found.upstream.name].relay(request)
         except UpstreamError as error:
             raise unavailable(f"the token server of {found.upstream.name}", error) from None
-        return Answer(reply.status, reply.headers, len(reply.body), reply.body)
+        headers = waiting(reply.status, reply.headers, self._clocks.wall())
+        return Answer(reply.status, headers, len(reply.body), reply.body)
 
     async def credential(self, target: Target, caller: Caller, scopes: tuple[Scope, ...]) -> bytes | None:
         """The Authorization value that goes upstream with a pull; fails with `UpstreamError`."""
@@ -112,9 +131,9 @@ class Auth:
             return None
         if _scheme(value) == b"basic":
             return value if authority.kind == "basic" and _own_host(target) else None
-        if _scheme(value) != b"bearer" or self._tokens[target.upstream.name].foreign(value):
+        if _scheme(value) != b"bearer" or authority.kind in ("none", "basic"):
             return None
-        return value
+        return None if self._tokens[target.upstream.name].foreign(value) else value
 
     @staticmethod
     def _is_placeholder(value: bytes | None) -> bool:
@@ -122,9 +141,14 @@ class Auth:
 
     async def challenged(self, target: Target, caller: Caller, reply: Reply, kind: Kind) -> Answer:
         """An upstream's 401, with its challenge led through us."""
-        answer = await refusal(reply, kind)
-        authority = await self._tokens[target.upstream.name].authority()
+        answer = await refusal(reply, kind, self._clocks)
+        tokens = self._tokens[target.upstream.name]
+        authority = await tokens.authority()
         theirs = choose(parse(reply.lines(b"www-authenticate")))
+        error = theirs.get("error") if theirs else None
+        if caller.authorization is not None and error != "insufficient_scope":
+            # It may be one of ours: the client would be given the same again.
+            tokens.forget(caller.authorization)
         ours = self._challenge(target, caller, authority, theirs)
         challenge = next(value for name, value in ours.headers if name == b"WWW-Authenticate")
         return Answer(401, (*answer.headers, (b"WWW-Authenticate", challenge)), answer.length, answer.content)
@@ -132,11 +156,9 @@ class Auth:
     def _challenge(
         self, target: Target, caller: Caller, authority: Authority, theirs: Challenge | None
     ) -> Answer:
-        if theirs is not None:
-            wants_basic = theirs.scheme == "basic"
-        else:
-            wants_basic = authority.kind == "basic"
-        if wants_basic:
+        if authority.kind == "bearer" and theirs is not None and theirs.scheme == "basic":
+            theirs = None  # Basic credentials would not be passed on
+        if (theirs.scheme if theirs else authority.kind) == "basic":
             line = self._basic_line(target, theirs.get("realm") if theirs else authority.realm)
         else:
             line = self._bearer_line(target, caller, authority, theirs)
@@ -157,7 +179,7 @@ class Auth:
         if not scope and target.repository is not None:
             scope = f"repository:{target.repository}:pull"
         error = theirs.get("error") if theirs else None
-        if not error and caller.authorization is not None and theirs is not None:
+        if not error and caller.authorization is not None:
             # Without it containerd would offer the same token again, and again.
             error = "invalid_token"
         return bearer(

@@ -1,41 +1,83 @@
 """
 What an upstream's good answer becomes: manifests, blobs and lists.
 
-Owns the arithmetic of ranges, the check of manifests and the choice of what
-is verified.  Takes answers and makes answers; asks nobody.
+Owns which answers fit a request, the arithmetic of ranges, the check of
+manifests and the choice of what is verified.  Takes answers and makes answers; asks nobody.
 """
 
 from __future__ import annotations
 
-from typing import Literal
-
 from docxy.answers import Answer, Caller, Stream
 from docxy.interfaces import HeaderLines, Reply
 from docxy.oci.errors import RANGE_INVALID, UNAVAILABLE, RegistryError
-from docxy.oci.headers import response_to_client
+from docxy.oci.headers import Answer as HeaderKind
+from docxy.oci.headers import request_to_upstream, response_to_client
 from docxy.oci.names import Digest
 from docxy.oci.ranges import ByteRange, ContentRange, parse_content_range, parse_range, resolve
-from docxy.oci.routes import Route
+from docxy.oci.routes import Kind, Route
 from docxy.oci.verify import DigestMismatch, Verifier
 from docxy.settings.values import UpstreamSettings
 
-RANGE_HEADERS = frozenset({b"Range", b"If-Range"})
+_KINDS: dict[Kind, HeaderKind] = {Kind.MANIFEST: "manifest", Kind.BLOB: "blob"}
+_CONDITIONS = (b"if-none-match", b"if-modified-since")
+_RANGES = (b"Range", b"If-Range")
+_DIGEST = b"Docker-Content-Digest"
 
 
-def head(reply: Reply, length: int | None, kind: Literal["manifest", "blob"]) -> Answer:
+def request_headers(route: Route, caller: Caller, authorization: bytes | None) -> list[tuple[bytes, bytes]]:
+    """
+    What a pull says to upstream.
+
+    Only a blob's GET asks for ranges: those of manifests are cut here, a
+    HEAD's mean nothing (RFC 9110 section 14.2), and lists have none.
+    """
+    headers = request_to_upstream(caller.headers, authorization=authorization)
+    if _may_be_partial(route, caller):
+        return headers
+    return [line for line in headers if line[0] not in _RANGES]
+
+
+def fits(route: Route, caller: Caller, reply: Reply) -> bool:
+    """Whether a good status can be meant for this request: 206 and 304 only where they were asked for."""
+    if reply.status == 304:
+        return any(caller.header(name) is not None for name in _CONDITIONS)
+    if reply.status == 206:
+        return _may_be_partial(route, caller) and caller.header(b"range") is not None
+    return reply.status == 200
+
+
+def _may_be_partial(route: Route, caller: Caller) -> bool:
+    return route.kind is Kind.BLOB and not caller.is_head
+
+
+def not_modified(route: Route, reply: Reply) -> Answer:
+    """The answer to a condition that the client set."""
+    reply.body.drop()
+    return Answer(304, tuple(_headers(route, reply)), None)
+
+
+def head(route: Route, reply: Reply, length: int | None) -> Answer:
     """The answer to a HEAD, with the size that GET would have."""
-    return Answer(reply.status, tuple(response_to_client(reply.headers, kind=kind)), length)
+    return Answer(reply.status, tuple(_headers(route, reply)), length)
 
 
-def blob_head(route: Route, reply: Reply, length: int | None) -> Answer:
-    """As `head`, with the digest that the CDN does not tell."""
-    headers = [*response_to_client(reply.headers, kind="blob"), _digest_line(route)]
-    return Answer(reply.status, tuple(headers), length)
+def _headers(route: Route, reply: Reply) -> list[tuple[bytes, bytes]]:
+    """
+    Upstream's headers, with the digest that the client asked for; CDNs do not tell it.
+
+    Clients fail at a digest that is none, and can do without.
+    """
+    headers = response_to_client(reply.headers, kind=_KINDS.get(route.kind, "list"))
+    digest = route.reference if isinstance(route.reference, Digest) else _told_digest(reply)
+    headers = [line for line in headers if line[0] != _DIGEST]
+    if digest is not None and route.kind in _KINDS:
+        headers.append((_DIGEST, str(digest).encode("ascii")))
+    return headers
 
 
 def total_size(reply: Reply) -> int | None:
     """The whole content's size, from the answer to a one-byte range or to a GET."""
-    if reply.status == 206:
+    if reply.status in (206, 416):
         told = parse_content_range(reply.header(b"content-range") or "")
         return told.size if told else None
     return reply.length if reply.status == 200 else None
@@ -48,7 +90,7 @@ def manifest(route: Route, caller: Caller, reply: Reply, body: bytes) -> Answer:
     Raises 502 for one whose bytes are not what their digest says.
     """
     _check_manifest(route, reply, body)
-    headers = response_to_client(reply.headers, kind="manifest")
+    headers = _headers(route, reply)
     wanted = _single_range(caller) if _if_range_holds(caller, reply) else None
     if wanted is None:
         return Answer(reply.status, tuple(headers), len(body), body)
@@ -80,7 +122,10 @@ def _told_digest(reply: Reply) -> Digest | None:
 
 def _if_range_holds(caller: Caller, reply: Reply) -> bool:
     condition = caller.header(b"if-range")
-    return condition is None or condition == reply.header(b"etag")
+    if condition is None:
+        return True
+    # Weak ones and dates do not hold: RFC 9110 section 13.1.5.
+    return condition.startswith('"') and condition == reply.header(b"etag")
 
 
 def _single_range(caller: Caller) -> ByteRange | None:
@@ -98,7 +143,9 @@ def blob(route: Route, upstream: UpstreamSettings, caller: Caller, reply: Reply)
 
     A 200 to the client's own range becomes the 206 it asked for.  Raises 416.
     """
-    headers = [*response_to_client(reply.headers, kind="blob"), _digest_line(route)]
+    headers = _headers(route, reply)
+    if reply.status == 200:
+        headers = [line for line in headers if line[0] != b"Content-Range"]
     wanted = _single_range(caller)
     if reply.status != 200 or wanted is None or reply.length is None or caller.header(b"if-range"):
         verifier = _verifier(route, upstream, reply)
@@ -146,7 +193,3 @@ def streamed(
         return Answer(reply.status, tuple(headers), reply.length)
     stream = Stream(reply.body, reply.host, upstream.stall, verifier=verifier)
     return Answer(reply.status, tuple(headers), reply.length, stream)
-
-
-def _digest_line(route: Route) -> tuple[bytes, bytes]:
-    return (b"Docker-Content-Digest", str(route.reference).encode("ascii"))

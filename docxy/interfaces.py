@@ -64,7 +64,8 @@ class IBody(Interface):
         """
         All of it, of at most ``limit`` bytes; cancelling ends its connection.
 
-        Fails with `UpstreamBroken` when it is larger or breaks off.
+        Fails with `UpstreamBroken` when it is larger or breaks off, and with
+        `UpstreamTimedOut` when it does not come to its end.
         """
 
 

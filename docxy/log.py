@@ -16,9 +16,12 @@ from typing import Any
 
 from twisted.logger import (
     FileLogObserver,
+    FilteringLogObserver,
     ILogObserver,
+    LegacyLogObserverWrapper,
     LogEvent,
     LogLevel,
+    LogLevelFilterPredicate,
     formatEvent,
     formatEventAsClassicLogText,
 )
@@ -77,10 +80,8 @@ def install(application: Componentized, settings: LogSettings, argv: list[str]) 
     """
     Have twistd, started with ``argv``, write the application's log as ``settings`` say.
 
-    Syslog keeps its own form, and a ``--logger`` of the operator's stands.
+    Syslog keeps its own form but for the level, and a ``--logger`` of the operator's stands.
     """
-    if settings == LogSettings():
-        return
     options = ServerOptions()
     try:
         options.parseOptions(argv[1:])
@@ -92,4 +93,7 @@ def install(application: Componentized, settings: LogSettings, argv: list[str]) 
     observer = UnixAppLogger(options)._getLogObserver()
     if isinstance(observer, FileLogObserver):
         observer.formatEvent = formatter(settings)
-        application.setComponent(ILogObserver, observer)
+    else:  # syslog's
+        enough = LogLevelFilterPredicate(LogLevel.levelWithName(settings.level))
+        observer = FilteringLogObserver(LegacyLogObserverWrapper(observer), [enough])
+    application.setComponent(ILogObserver, observer)

@@ -11,10 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from twisted.python.failure import Failure
-
 from docxy import content
-from docxy.answers import Answer, Caller, refusal, unavailable
+from docxy.answers import Answer, Caller, in_time, refusal, unavailable
 from docxy.auth import Auth
 from docxy.interfaces import (
     Clocks,
@@ -22,16 +20,16 @@ from docxy.interfaces import (
     ITokenSource,
     IUpstream,
     Reply,
+    UpstreamBroken,
     UpstreamError,
-    UpstreamTimedOut,
 )
 from docxy.oci.errors import NAME_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
-from docxy.oci.headers import request_to_upstream, response_to_client
+from docxy.oci.headers import response_to_client
 from docxy.oci.links import rewrite
 from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import Scope
 from docxy.policy.addressing import Addressing, Target
-from docxy.policy.limits import Quota, short_wait
+from docxy.policy.limits import Quota
 from docxy.settings.values import LimitSettings
 
 MAX_MANIFEST = 5 << 20  # bytes; clients refuse from 4 MiB on
@@ -55,14 +53,15 @@ class Mirror:
         self._upstreams = upstreams
         self._tokens = tokens
         self._auth = auth
+        self._clocks = clocks
         self._clock = clocks.steady
-        self._wall = clocks.wall
         self._quota = Quota()
 
     async def pull(self, route: Route, target: Target, caller: Caller) -> Answer:
         """The answer to a GET or HEAD of ``route``; raises `RegistryError`."""
+        work = self._pull(route, target, caller)
         try:
-            answer = await self._pull(route, target, caller)
+            answer = await in_time(self._limits.first_header, self._clock, work)
         except UpstreamError as error:
             raise unavailable(target.upstream.name, error) from None
         if target.ns is None:
@@ -72,103 +71,85 @@ class Mirror:
     async def _pull(self, route: Route, target: Target, caller: Caller) -> Answer:
         authorization = await self._auth.credential(target, caller, _scopes(route, target))
         reply = await self._ask(route, target, caller, authorization)
-        if reply.status == 401 and target.upstream.auth == "own" and authorization is not None:
+        if authorization is not None and _refuses_us(target, reply):
             reply.body.drop()
             self._tokens[target.upstream.name].forget(authorization)
             authorization = await self._auth.credential(target, caller, _scopes(route, target))
             reply = await self._ask(route, target, caller, authorization)
-        if reply.status >= 300 and reply.status != 304:
-            return await self._refused(route, target, caller, authorization, reply)
+        if reply.status >= 400:
+            return await self._refused(route, target, caller, reply)
+        if not content.fits(route, caller, reply):
+            reply.body.drop()
+            raise UpstreamBroken(f"status {reply.status} is no answer to what was asked")
+        if reply.status == 304:
+            return content.not_modified(route, reply)
+        if caller.is_head and route.kind in (Kind.MANIFEST, Kind.BLOB):
+            length = await self._length(route, target, caller, authorization, reply)
+            return content.head(route, reply, length)
         if route.kind is Kind.MANIFEST:
-            return await self._manifest(route, target, caller, authorization, reply)
+            return content.manifest(route, caller, reply, await reply.body.read(MAX_MANIFEST))
         if route.kind is Kind.BLOB:
-            return await self._blob(route, target, caller, authorization, reply)
+            return content.blob(route, target.upstream, caller, reply)
         return self._list(route, target, caller, reply)
 
     async def _ask(self, route: Route, target: Target, caller: Caller, authorization: bytes | None) -> Reply:
-        headers = request_to_upstream(caller.headers, authorization=authorization)
-        if route.kind is Kind.MANIFEST:
-            headers = [(name, value) for name, value in headers if name not in content.RANGE_HEADERS]
-            self._heed_quota(target, caller, authorization)
+        key = self._quota_key(route, target, caller, authorization)
+        self._heed_quota(target, key)
+        headers = content.request_headers(route, caller, authorization)
         upstream = self._upstreams[target.upstream.name]
-        reply: Reply = await upstream.fetch(caller.method, _upstream_target(route, target), headers)
+        try:
+            reply: Reply = await upstream.fetch(caller.method, _upstream_target(route, target), headers)
+        except BaseException:
+            # A client that left among them: whoever waits for this probe would wait for nothing.
+            self._quota.release(key)
+            raise
+        self._note_quota(key, reply)
         return reply
 
     # Quota
 
-    def _quota_key(self, target: Target, authorization: bytes | None) -> tuple[str, str] | None:
+    def _quota_key(
+        self, route: Route, target: Target, caller: Caller, authorization: bytes | None
+    ) -> tuple[str, str] | None:
+        """Whose pulls this request spends, where they are ours; a HEAD spends none."""
+        if route.kind is not Kind.MANIFEST or caller.is_head:
+            return None
         credential = self._tokens[target.upstream.name].credential(authorization)
         return None if credential is None else (target.upstream.name, credential)
 
-    def _heed_quota(self, target: Target, caller: Caller, authorization: bytes | None) -> None:
-        key = self._quota_key(target, authorization)
-        if key is None or caller.is_head:
-            return
-        seconds = self._quota.wait(key, self._clock.seconds())
-        if seconds is not None:
+    def _heed_quota(self, target: Target, key: tuple[str, str] | None) -> None:
+        seconds = None if key is None else self._quota.wait(key, self._clock.seconds())
+        if key is not None and seconds is not None:
             raise TOOMANYREQUESTS.error(
                 f"{target.upstream.name} has no pulls left for this mirror's {key[1]} access",
                 headers=(("Retry-After", str(seconds)),),
             )
 
-    def _note_quota(
-        self, route: Route, target: Target, caller: Caller, authorization: bytes | None, reply: Reply
-    ) -> int:
-        """Remember or forget a 429; the seconds that a client is told to wait."""
-        told = reply.header(b"retry-after")
-        known = self._quota_key(target, authorization)
-        if known is None or route.kind is not Kind.MANIFEST or caller.is_head:
-            return short_wait(told, self._wall())
+    def _note_quota(self, key: tuple[str, str] | None, reply: Reply) -> None:
+        if key is None:
+            return
         if reply.status == 429:
-            return self._quota.remember(known, self._clock.seconds(), told, wall_clock=self._wall())
-        self._quota.forget(known)
-        return 0
+            told = reply.header(b"retry-after")
+            self._quota.remember(key, self._clock.seconds(), told, wall_clock=self._clocks.wall())
+        elif reply.status < 400 or reply.status == 404:
+            self._quota.forget(key)
+        else:
+            self._quota.release(key)
 
     # Refusals
 
-    async def _refused(
-        self, route: Route, target: Target, caller: Caller, authorization: bytes | None, reply: Reply
-    ) -> Answer:
-        wait = self._note_quota(route, target, caller, authorization, reply)
+    async def _refused(self, route: Route, target: Target, caller: Caller, reply: Reply) -> Answer:
         if reply.redirected and reply.status not in (404, 416, 429):
             reply.body.drop()
             raise UNAVAILABLE.error(f"the registry's storage answered with status {reply.status}", status=502)
-        if reply.status == 401 and target.upstream.auth == "own":
+        if _refuses_us(target, reply):
             reply.body.drop()
             raise _not_for_us(target)
         if reply.status == 401:
             return await self._auth.challenged(target, caller, reply, route.kind)
-        answer = await refusal(reply, route.kind)
-        if reply.status != 429:
-            return answer
-        kept = [line for line in answer.headers if line[0].lower() != b"retry-after"]
-        return replace(answer, headers=(*kept, (b"Retry-After", b"%d" % wait)))
+        return await refusal(reply, route.kind, self._clocks)
 
     # What was asked for
-
-    async def _manifest(
-        self, route: Route, target: Target, caller: Caller, authorization: bytes | None, reply: Reply
-    ) -> Answer:
-        self._note_quota(route, target, caller, authorization, reply)
-        if reply.status == 304:
-            reply.body.drop()
-            return Answer(304, tuple(response_to_client(reply.headers, kind="manifest")), None)
-        if caller.is_head:
-            length = await self._length(route, target, caller, authorization, reply)
-            return content.head(reply, length, "manifest")
-        body = await self._read(reply, MAX_MANIFEST, self._limits.first_header)
-        return content.manifest(route, caller, reply, body)
-
-    async def _blob(
-        self, route: Route, target: Target, caller: Caller, authorization: bytes | None, reply: Reply
-    ) -> Answer:
-        if reply.status == 304:
-            reply.body.drop()
-            return Answer(304, tuple(response_to_client(reply.headers, kind="blob")), None)
-        if caller.is_head:
-            length = await self._length(route, target, caller, authorization, reply)
-            return content.blob_head(route, reply, length)
-        return content.blob(route, target.upstream, caller, reply)
 
     async def _length(
         self, route: Route, target: Target, caller: Caller, authorization: bytes | None, reply: Reply
@@ -181,13 +162,13 @@ class Mirror:
         reply.body.drop()
         if reply.length is not None:
             return reply.length
-        headers = request_to_upstream(caller.headers, authorization=authorization)
-        probe: HeaderLines = [
-            *(line for line in headers if line[0] not in content.RANGE_HEADERS),
-            (b"Range", b"bytes=0-0"),
-        ]
+        headers = content.request_headers(route, caller, authorization)
+        probe: HeaderLines = [*headers, (b"Range", b"bytes=0-0")]
         upstream = self._upstreams[target.upstream.name]
-        answer: Reply = await upstream.fetch(b"GET", _upstream_target(route, target), probe)
+        try:
+            answer: Reply = await upstream.fetch(b"GET", _upstream_target(route, target), probe)
+        except UpstreamError:
+            return None
         answer.body.drop()
         return content.total_size(answer)
 
@@ -201,26 +182,19 @@ class Mirror:
                 break
         return content.streamed(target.upstream, caller, reply, headers)
 
-    async def _read(self, reply: Reply, limit: int, seconds: float) -> bytes:
-        """A whole body in time, or `UpstreamError`."""
-
-        def late(_: object, allowed: float) -> Failure:
-            return Failure(UpstreamTimedOut(f"the answer was not whole within {allowed:g} s"))
-
-        body: bytes = await reply.body.read(limit).addTimeout(seconds, self._clock, late)
-        return body
-
     async def search(self, route: Route, target: Target) -> Answer:
         """Answer ``/v1/search`` for an upstream that has one; raises `RegistryError`."""
         try:
-            reply: Reply = await self._upstreams[target.upstream.name].search(route.query)
-            if reply.status != 200:
-                return await refusal(reply, route.kind)
-            body = await self._read(reply, MAX_SEARCH, self._limits.answer)
+            return await in_time(self._limits.answer, self._clock, self._search(route, target))
         except UpstreamError as error:
             raise unavailable(target.upstream.name, error) from None
-        headers = response_to_client(reply.headers, kind="list")
-        return Answer(200, tuple(headers), len(body), body)
+
+    async def _search(self, route: Route, target: Target) -> Answer:
+        reply: Reply = await self._upstreams[target.upstream.name].search(route.query)
+        if reply.status != 200:
+            return await refusal(reply, route.kind, self._clocks)
+        body = await reply.body.read(MAX_SEARCH)
+        return Answer(200, tuple(response_to_client(reply.headers, kind="list")), len(body), body)
 
 
 def _scopes(route: Route, target: Target) -> tuple[Scope, ...]:
@@ -241,6 +215,11 @@ def _upstream_target(route: Route, target: Target) -> bytes:
     }[route.kind]
     query = b"?" + route.query if route.query else b""
     return path.encode("ascii") + query
+
+
+def _refuses_us(target: Target, reply: Reply) -> bool:
+    """Whether the registry refuses docxy's own access; its storage says nothing of that."""
+    return reply.status == 401 and target.upstream.auth == "own" and not reply.redirected
 
 
 def _not_for_us(target: Target) -> RegistryError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import resource
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import time
@@ -29,11 +29,12 @@ from docxy.interfaces import Clocks
 from docxy.mirror import Mirror
 from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
+from docxy.policy.hosts import parse_host
 from docxy.policy.limits import RelayCounter
 from docxy.settings.values import Settings, SettingsError
 from docxy.tls.certificates import CertificatePair, load_pair
 from docxy.tls.client import ClientTrust, trust_roots_present
-from docxy.tls.endpoints import listen_error, parse_listener
+from docxy.tls.endpoints import is_tls, listen_error, parse_listener, port_of
 from docxy.tls.server import ReloadableCreator, server_creator
 from docxy.upstream.agent import make_agent
 from docxy.upstream.authority import AuthoritySource
@@ -102,14 +103,13 @@ class MirrorService(Service):
     def bind(self) -> None:
         """Open every listener; raises `SettingsError` for the first that cannot be."""
         for listener in self._listeners:
-            listener.endpoint.listen(listener.site).addCallbacks(
-                self._ports.append, _cannot_listen, errbackArgs=(listener,)
-            ).addErrback(self._bind_failed)
-
-    def _bind_failed(self, failure: Failure) -> None:
-        for port in self._ports:
-            port.stopListening()
-        failure.raiseException()
+            refused: list[Failure] = []
+            listener.endpoint.listen(listener.site).addCallbacks(self._ports.append, refused.append)
+            if refused:
+                for port in self._ports:
+                    port.stopListening()
+                cause = refused[0].value or RuntimeError("no cause")
+                raise listen_error(listener.description, cause, listener.key)
 
     def startService(self) -> None:
         super().startService()
@@ -182,7 +182,7 @@ class MirrorService(Service):
         """Take the certificate anew, and tell which settings wait for a restart."""
         try:
             settings = self._load() if self._load is not None else self.settings
-            if self._creator is not None:
+            if self._creator is not None and settings.tls.cert is not None:
                 self._creator.replace(_load_pair(settings))
         except SettingsError as error:
             _log.error("not reloaded: {error}", error=str(error))
@@ -203,11 +203,6 @@ def _raise_file_limit(settings: Settings) -> Iterator[str]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft < needed:
         yield f"limits.relays may need {needed} open files, {hard} are allowed; raise LimitNOFILE"
-
-
-def _cannot_listen(failure: Failure, listener: Listener) -> Failure:
-    cause = failure.value or RuntimeError("no cause")
-    return Failure(listen_error(listener.description, cause, listener.key))
 
 
 def _changed(old: Settings, new: Settings) -> list[str]:
@@ -250,6 +245,16 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
     return service
 
 
+def https_url(base_url: str, listen: Sequence[str]) -> str:
+    """Where the TLS listener of ``listen`` is met, by who met a plain one at ``base_url``."""
+    host = parse_host(base_url.partition("://")[2])
+    assert host is not None  # it was judged when it became a base URL
+    name = f"[{host.name}]" if ":" in host.name else host.name
+    ports = [port_of(listener) for listener in listen if is_tls(listener)]
+    port = ports[0] if ports else None
+    return f"https://{name}" if port in (None, 443) else f"https://{name}:{port}"
+
+
 def _names(creator: ReloadableCreator | None) -> Callable[[], tuple[str, ...]]:
     return lambda: () if creator is None else creator.pair.names
 
@@ -265,7 +270,7 @@ def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
         authority = AuthoritySource(each, upstream, reactor)
         tokens[each.name] = TokenSource(each, settings.limits, agent, authority, ledger, clocks)
     addressing = Addressing(settings)
-    auth = Auth(settings, addressing, upstreams, tokens)
+    auth = Auth(settings, addressing, upstreams, tokens, clocks)
     mirror = Mirror(settings.limits, addressing, upstreams, tokens, auth, clocks)
     relays = RelayCounter(settings.limits.relays, settings.limits.relays_per_client)
     repo = RepoResource(front, addressing, mirror, relays, settings.limits, reactor)
@@ -286,7 +291,7 @@ def _redirect_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite
         caller = front.caller(request)
         if settings.server.public_urls:
             return settings.server.public_urls[0].rstrip("/")
-        return "https://" + caller.base_url.partition("://")[2].partition(":")[0]
+        return https_url(caller.base_url, settings.server.listen)
 
     # Everybody may be told where the mirror is; who may use it is judged there.
     open_settings = replace(settings, server=replace(settings.server, allow=()))

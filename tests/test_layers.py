@@ -224,7 +224,7 @@ class TestedTests(SynchronousTestCase):
         self.assertEqual(silent, [])
 
     def test_no_foreign_switches(self) -> None:
-        """No test module imports a name, as contextlib's `suppress`, that trial reads as a switch for its tests."""
+        """No test module imports a name, as `suppress`, that trial reads as a switch for its tests."""
         switches = {"skip", "suppress", "timeout", "todo"}
         taken = [
             f"{shown(path)}: {alias.asname or alias.name}"

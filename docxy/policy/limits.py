@@ -67,7 +67,7 @@ class Quota:
         return seconds
 
     def wait(self, key: Hashable, now: float) -> int | None:
-        """Seconds that a request has to wait; None: ask upstream, then `remember` or `forget`."""
+        """Seconds that a request has to wait; None: ask upstream, then `remember`, `forget` or `release`."""
         spent = self._spent.get(key)
         if spent is None:
             return None
@@ -77,6 +77,12 @@ class Quota:
             return _PROBE_WAIT
         self._spent[key] = replace(spent, probe=now + _PROBE_LIFE)
         return None
+
+    def release(self, key: Hashable) -> None:
+        """A probe ended and told nothing of the quota: the next request may probe at once."""
+        spent = self._spent.get(key)
+        if spent is not None:
+            self._spent[key] = replace(spent, probe=None)
 
     def forget(self, key: Hashable) -> None:
         """Upstream has answered again."""

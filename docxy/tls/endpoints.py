@@ -14,12 +14,20 @@ free of stale sockets).  Everything else is Twisted's own parser's.
 from __future__ import annotations
 
 import errno
+import os
 import re
+import socket
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from OpenSSL import SSL, crypto
-from twisted.internet.endpoints import TCP4ServerEndpoint, UNIXServerEndpoint, serverFromString, wrapServerTLS
+from twisted.internet.endpoints import (
+    AdoptedStreamServerEndpoint,
+    TCP4ServerEndpoint,
+    UNIXServerEndpoint,
+    serverFromString,
+    wrapServerTLS,
+)
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
     IOpenSSLServerConnectionCreator,
@@ -206,7 +214,12 @@ def _endpoint(
 
 
 def _twisted(reactor: IReactorCore, text: str) -> IStreamServerEndpoint:
-    return IStreamServerEndpoint(serverFromString(reactor, text))
+    endpoint = IStreamServerEndpoint(serverFromString(reactor, text))
+    if isinstance(endpoint, AdoptedStreamServerEndpoint):
+        # Addresses read by another family than the socket's own are garbage.
+        with socket.socket(fileno=os.dup(endpoint.fileno)) as adopted:
+            endpoint.addressFamily = adopted.family
+    return endpoint
 
 
 def _tls_endpoint(

@@ -44,6 +44,7 @@ class AuthoritySource:
         if self._known.kind == "unknown":
             return self._ask() if self._is_due(RETRY_AFTER) else succeed(self._known)
         if self._is_due(RELEARN_AFTER):
+            self._asked_at = self._clock.seconds()  # once, however many come before the answer
             self._ask()
         return succeed(self._known)
 

@@ -7,7 +7,7 @@ Knows nothing of what the bytes mean.
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IProtocol
+from twisted.internet.interfaces import IProtocol, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
@@ -15,35 +15,43 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
-from docxy.interfaces import IBody, UpstreamBroken
+from docxy.interfaces import IBody, UpstreamBroken, UpstreamTimedOut
 
 DROP_LIMIT = 65536  # bytes read on to save a connection; more is dearer than a new one
+DROP_SECONDS = 10.0  # to wait for those bytes; then the connection is not worth it
+READ_SECONDS = 30.0  # for a body that is read whole, however small its sender makes the pieces
 
 
 @implementer(IBody)
 class ResponseBody:
     """The body of an `IResponse`."""
 
-    def __init__(self, response: IResponse) -> None:
+    def __init__(self, response: IResponse, clock: IReactorTime) -> None:
         self._response = response
+        self._clock = clock
 
     def deliver(self, protocol: IProtocol) -> None:
         self._response.deliverBody(protocol)
 
     def drop(self) -> None:
-        self._response.deliverBody(_Drop())
+        self._response.deliverBody(_Drop(self._clock))
 
     def read(self, limit: int) -> Deferred[bytes]:
         collector = _Collector(limit)
         self._response.deliverBody(collector)
-        return collector.done
+        return collector.done.addTimeout(READ_SECONDS, self._clock, _late)
+
+
+def _late(_: object, seconds: float) -> Failure:
+    return Failure(UpstreamTimedOut(f"the answer was not whole within {seconds:g} s"))
 
 
 class _Drop(Protocol):
-    """Reads a short rest; ends the connection when it is not short."""
+    """Reads a short rest; ends the connection when it is not short, or does not come."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: IReactorTime) -> None:
         self._left = DROP_LIMIT
+        self._limit = clock.callLater(DROP_SECONDS, close, self)
 
     def dataReceived(self, data: bytes) -> None:
         if self._left > 0:
@@ -52,7 +60,8 @@ class _Drop(Protocol):
                 close(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        pass
+        if self._limit.active():
+            self._limit.cancel()
 
 
 def close(protocol: Protocol) -> None:

@@ -34,12 +34,14 @@ from docxy.interfaces import (
 from docxy.oci.headers import after_origin_change
 from docxy.policy.redirects import RedirectRefused, next_hop
 from docxy.settings.values import LimitSettings, UpstreamSettings
+from docxy.upstream.agent import HeadTooLarge
 from docxy.upstream.body import ResponseBody
 
 _log = Logger()
 _T = TypeVar("_T")
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MAX_LENGTH = 1 << 63  # bytes; no announced size is as large
 _LINK_FAILURES = (ResponseFailed, ResponseNeverReceived, RequestTransmissionFailed, ConnectionClosed)
 
 
@@ -84,7 +86,7 @@ class Upstream:
     async def _search(self, query: bytes) -> Reply:
         if self.settings.search_url is None:
             raise UpstreamBroken(f"{self.settings.name} has no search")
-        url = f"{self.settings.search_url}/v1/search?{query.decode('ascii')}"
+        url = f"{self.settings.search_url}/v1/search?{query.decode('latin-1')}"
         return await self._follow(b"GET", url, ((b"Accept-Encoding", b"identity"),))
 
     async def _any_url(self, method: bytes, target: bytes, headers: HeaderLines) -> Reply:
@@ -107,7 +109,7 @@ class Upstream:
         hops = 0
         while True:
             response = await self._send(method, url, headers)
-            reply = _reply(method, response, redirected)
+            reply = _reply(method, response, redirected, ResponseBody(response, self._clock))
             if reply.status not in REDIRECTS:
                 return _judged(reply)
             reply.body.drop()
@@ -126,16 +128,17 @@ class Upstream:
         for name, value in headers:
             asked.addRawHeader(name, value)
         seconds = self._limits.attempt
-        sent = _cancellable(self._agent.request(method, url.encode("ascii"), asked))
         try:
-            return await sent.addTimeout(seconds, self._clock)
+            # In here: the agent raises at once for names that IDNA does not know.
+            sent = self._agent.request(method, url.encode("ascii"), asked)
+            return await cancellable(sent, self._clock).addTimeout(seconds, self._clock)
         except CancelledError:
             raise
         except Exception as error:
             raise named(error, seconds) from None
 
 
-def _cancellable(sent: Deferred[IResponse]) -> Deferred[IResponse]:
+def cancellable(sent: Deferred[IResponse], clock: IReactorTime) -> Deferred[IResponse]:
     """
     ``sent``, but its cancellation is always a `CancelledError`.
 
@@ -151,7 +154,7 @@ def _cancellable(sent: Deferred[IResponse]) -> Deferred[IResponse]:
 
     def answered(response: IResponse) -> None:
         if given_up:
-            ResponseBody(response).drop()
+            ResponseBody(response, clock).drop()
         else:
             result.callback(response)
 
@@ -176,6 +179,8 @@ def named(error: Exception, seconds: float) -> UpstreamError:
         return UpstreamUnreachable(f"cannot connect: {error}")
     if isinstance(error, _LINK_FAILURES):
         return _link_failure(error)
+    if isinstance(error, ValueError):
+        return UpstreamUnreachable("its URL or host name cannot be used")
     _log.failure("an upstream request failed in a way that is not foreseen", failure=Failure(error))
     return UpstreamBroken(type(error).__name__)
 
@@ -184,6 +189,8 @@ def _link_failure(error: Exception) -> UpstreamError:
     """A connection that was made and then failed: by TLS, or by its peer."""
     reasons = getattr(error, "reasons", None) or [Failure(error)]
     cause = reasons[0].value
+    if isinstance(cause, HeadTooLarge):
+        return UpstreamBroken(str(cause))
     if type(cause).__module__.startswith(("OpenSSL", "service_identity")):
         return UpstreamUnreachable(f"TLS failed: {_tls_cause(cause)}")
     return UpstreamBroken("the connection ended before an answer")
@@ -197,14 +204,17 @@ def _tls_cause(cause: BaseException) -> str:
 
 
 def _judged(reply: Reply) -> Reply:
-    """A 3xx that is no redirect would be fatal to containerd: it is a broken answer."""
-    if 300 <= reply.status < 400 and reply.status != 304:
+    """A 3xx that is no redirect would be fatal to containerd: it is a broken answer, as is nonsense."""
+    if reply.status != 304 and not (200 <= reply.status < 300 or 400 <= reply.status < 600):
         reply.body.drop()
         raise UpstreamBroken(f"status {reply.status} is no answer to a pull")
+    if reply.length is not None and reply.length >= MAX_LENGTH:
+        reply.body.drop()
+        raise UpstreamBroken("its answer announces an impossible size")
     return reply
 
 
-def _reply(method: bytes, response: IResponse, redirected: bool) -> Reply:
+def _reply(method: bytes, response: IResponse, redirected: bool, body: ResponseBody) -> Reply:
     headers = tuple((name, value) for name, values in response.headers.getAllRawHeaders() for value in values)
     request = response.request
     host = "" if request is None else request.absoluteURI.split(b"/")[2].decode("ascii")
@@ -214,7 +224,7 @@ def _reply(method: bytes, response: IResponse, redirected: bool) -> Reply:
         length=_length(method, response),
         host=host,
         redirected=redirected,
-        body=ResponseBody(response),
+        body=body,
     )
 
 

@@ -10,14 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 _T = TypeVar("_T")
 
 
 class Shared(Generic[_T]):
-    """The outcome of ``start()``, for all who `join` before it is there."""
+    """
+    The outcome of ``start()``, for all who `join` before it is there.
+
+    ``ended`` is called once there is nothing more to join.
+    """
 
     def __init__(self, start: Callable[[], Deferred[_T]], ended: Callable[[], None]) -> None:
         self._waiting: list[Deferred[_T]] = []
@@ -30,13 +34,16 @@ class Shared(Generic[_T]):
         waiter: Deferred[_T] = Deferred(self._leave)
         self._waiting.append(waiter)
         if self._work is None:
-            self._work = self._start()
+            self._work = maybeDeferred(self._start)
             self._work.addCallbacks(self._succeeded, self._failed)
         return waiter
 
     def _leave(self, waiter: Deferred[_T]) -> None:
+        if waiter not in self._waiting:
+            return  # the others are being told the outcome at this very moment
         self._waiting.remove(waiter)
         if not self._waiting and self._work is not None:
+            self._ended()  # before it is cancelled: who comes now must not wait for dying work
             self._work.cancel()
 
     def _settle(self) -> list[Deferred[_T]]:
@@ -46,11 +53,13 @@ class Shared(Generic[_T]):
 
     def _succeeded(self, outcome: _T) -> None:
         for waiter in self._settle():
-            waiter.callback(outcome)
+            if not waiter.called:
+                waiter.callback(outcome)
 
     def _failed(self, failure: Failure) -> None:
         for waiter in self._settle():
-            waiter.errback(failure)
+            if not waiter.called:
+                waiter.errback(failure)
 
 
 class SharedByKey(Generic[_T]):
@@ -61,10 +70,13 @@ class SharedByKey(Generic[_T]):
 
     def join(self, key: object, start: Callable[[], Deferred[_T]]) -> Deferred[_T]:
         """Wait for what runs under ``key``, or start it."""
-        shared = self._running.get(key)
-        if shared is None:
-            shared = self._running[key] = Shared(start, lambda: self._forget(key))
+        running = self._running.get(key)
+        if running is not None:
+            return running.join()
+        shared: Shared[_T] = Shared(start, lambda: self._forget(key, shared))
+        self._running[key] = shared
         return shared.join()
 
-    def _forget(self, key: object) -> None:
-        self._running.pop(key, None)
+    def _forget(self, key: object, shared: Shared[_T]) -> None:
+        if self._running.get(key) is shared:
+            del self._running[key]

@@ -14,11 +14,15 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlencode
 
 from treq.client import HTTPClient
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import Cooperator
+from twisted.web.client import FileBodyProducer
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
@@ -36,14 +40,16 @@ from docxy.interfaces import (
 from docxy.oci.headers import response_to_client
 from docxy.oci.scopes import PLACEHOLDER, Scope, Token, TokenInvalid, format_token, parse_token
 from docxy.settings.values import LimitSettings, UpstreamSettings
+from docxy.upstream.agent import IdentityAgent
 from docxy.upstream.authority import AuthoritySource
 from docxy.upstream.body import ResponseBody
-from docxy.upstream.fetch import named, within
+from docxy.upstream.fetch import cancellable, named, within
 from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.shared import SharedByKey
 
 MAX_ANSWER = 1 << 20  # bytes, as much as the most patient client reads
 MAX_HELD = 1024  # scope sets
+MAX_HELD_TOKEN = 16384  # characters; a larger one is passed on and not kept
 MIN_REMAINING = 60  # seconds: clients take less for 60 and would use a dead token
 PLACEHOLDER_LIFE = 3600  # seconds
 
@@ -53,16 +59,16 @@ _HARMLESS = frozenset({"client_id", "account"})
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token with the times (of the clock) at which it was got and will end."""
+    """A token and the time (of the clock) at which its life began."""
 
     token: Token
-    got_at: float
+    born_at: float
 
     def remaining(self, now: float) -> int:
-        return int(self.got_at + self.token.expires_in - now)
+        return int(self.born_at + self.token.expires_in - now)
 
     def is_young(self, now: float) -> bool:
-        in_first_half = now - self.got_at < self.token.expires_in / 2
+        in_first_half = now - self.born_at < self.token.expires_in / 2
         return in_first_half and self.remaining(now) >= MIN_REMAINING
 
 
@@ -106,6 +112,8 @@ class TokenSource:
     def credential(self, authorization: bytes | None) -> str | None:
         if authorization is None:
             return "anonymous"
+        if self.settings.auth == "own":
+            return "anonymous" if self.settings.account is None else "account"
         token = _bearer_value(authorization)
         return None if token is None else self._ledger.credential_of(token)
 
@@ -136,7 +144,10 @@ class TokenSource:
         reply = await self._shared(authority, scopes, basic)
         if reply.status != 200:
             raise UpstreamBroken(f"the token server answered with status {reply.status}")
-        return b"Bearer " + parse_token(reply.body).value.encode("ascii")
+        token = _token_in(reply)
+        if token is None:
+            raise UpstreamBroken("the token server's answer holds no usable token")
+        return b"Bearer " + token.value.encode("ascii")
 
     def _account(self) -> bytes | None:
         account = self.settings.account
@@ -158,8 +169,9 @@ class TokenSource:
         if held is not None and held.is_young(now):
             return self._answer(held.token.value, held.remaining(now))
         request = TokenRequest(scopes, authorization=basic)
+        # With a limit of its own: as long as others keep joining, nobody's leaving would end it.
         return await self._asking.join(
-            key, lambda: Deferred.fromCoroutine(self._ask(authority, request, key))
+            key, lambda: within(self._limits.answer, self._clock, self._ask(authority, request, key))
         )
 
     async def _ask(self, authority: Authority, request: TokenRequest, key: object) -> TokenReply:
@@ -169,11 +181,23 @@ class TokenSource:
             return reply
         credential = "anonymous" if request.authorization is None else "account"
         self._ledger.enter(token.value, self.settings.name, credential)
-        self._held[key] = _Held(token, self._clock.seconds())
+        now = self._clock.seconds()
+        held = _Held(token, now - self._age(token))
+        self._hold(key, held)
+        return self._answer(token.value, max(held.remaining(now), MIN_REMAINING))
+
+    def _age(self, token: Token) -> float:
+        """How long ago a cache upstream was given this token; 0.0 where the clocks do not agree."""
+        age = 0.0 if token.issued_at is None else self._wall() - token.issued_at
+        return age if 0 < age < token.expires_in else 0.0
+
+    def _hold(self, key: object, held: _Held) -> None:
+        if len(held.token.value) > MAX_HELD_TOKEN:
+            return
+        self._held[key] = held
         self._held.move_to_end(key)
         if len(self._held) > MAX_HELD:
             self._held.popitem(last=False)
-        return self._answer(token.value, token.expires_in)
 
     def _answer(self, token: str, expires_in: int) -> TokenReply:
         issued_at = datetime.fromtimestamp(self._wall(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -201,13 +225,15 @@ class TokenSource:
 
     async def _send(self, method: str, url: str, headers: Headers, body: bytes | None) -> TokenReply:
         # A client of its own for each request: treq keeps cookies in its client.
-        client = HTTPClient(self._agent)
+        client = HTTPClient(IdentityAgent(self._agent, self._clock))
+        form = None if body is None else self._producer(body)
         try:
-            response = await client.request(
-                method, url, headers=headers, data=body, allow_redirects=False, unbuffered=True
+            sent = client.request(
+                method, url, headers=headers, data=form, allow_redirects=False, unbuffered=True
             )
-            content = await ResponseBody(response).read(MAX_ANSWER)
-        except UpstreamError:
+            response = await cancellable(sent, self._clock)  # type: ignore[arg-type]  # treq wraps it
+            content = await ResponseBody(response, self._clock).read(MAX_ANSWER)
+        except (UpstreamError, CancelledError):
             raise
         except Exception as error:
             raise named(error, self._limits.answer) from None
@@ -219,6 +245,10 @@ class TokenSource:
         if token is not None:
             self._ledger.enter(token.value, self.settings.name, None)
         return reply
+
+    def _producer(self, body: bytes) -> FileBodyProducer:
+        # By our clock: treq's own producer works by the global reactor.
+        return FileBodyProducer(BytesIO(body), Cooperator(scheduler=partial(self._clock.callLater, 0)))
 
 
 def _bearer_value(authorization: bytes) -> str | None:

@@ -1,9 +1,11 @@
 """
 One client connection: bounded headers, bounded waits, and refusals in JSON.
 
-All that is overridden of Twisted's private parts stands in this file:
-``_respondToBadRequestAndDisconnect`` and ``_handlingRequest``.  Their tests
-fail when a new Twisted changes them.
+All that is used of Twisted's private parts stands in this file:
+``_respondToBadRequestAndDisconnect``, ``_handlingRequest``, ``_dataBuffer``,
+``_waitingForTransport``, ``_networkProducer``, ``_receivedHeaderSize``,
+``_receivedHeaderCount``, ``_command`` and ``_version``.  Their tests fail when
+a new Twisted changes them.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from docxy.oci.errors import REQUEST_INVALID, SIZE_INVALID, ErrorCode, RegistryError
+from docxy.web.closing import Watch
 
 _log = Logger()
 
 MAX_HEADERS = 65536  # bytes of request line and headers; a token of 40 KiB passes
 MAX_FORM = 65536  # bytes of a POST's body
+MAX_AHEAD = 16384  # bytes kept of what a client asks for before it has its answer
 _TLS_HANDSHAKE = b"\x16"  # the type of a TLS record that holds a ClientHello; no method begins so
 
 LINGER = 2.0  # seconds in which a refused client may read why
@@ -42,10 +46,13 @@ class MirrorChannel(HTTPChannel):
     MAX_LENGTH = MAX_HEADERS
     totalHeadersSize = MAX_HEADERS
     header_seconds = 20.0
+    client_stall = 300.0
     site: Any
 
     _deadline: IDelayedCall | None = None
     _refused = False
+    _leaving: Watch | None = None
+    _ahead = 0
     bucket = ""  # whose connection this is, for the count of connections a client
 
     def connectionMade(self) -> None:
@@ -54,11 +61,13 @@ class MirrorChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._stop_deadline()
+        if self._leaving is not None:
+            self._leaving.stop()
         super().connectionLost(reason)
         self.site.channel_lost(self)
 
     def dataReceived(self, data: bytes) -> None:
-        if self._refused:
+        if self._is_deaf():
             return
         if not self._handlingRequest and self._deadline is None:
             self._start_deadline()
@@ -70,8 +79,28 @@ class MirrorChannel(HTTPChannel):
 
     def lineReceived(self, line: bytes) -> None:
         # The lines of one delivery come one by one, whatever became of the first.
-        if not self._refused:
+        if not self._is_deaf():
             super().lineReceived(line)
+
+    def _is_deaf(self) -> bool:
+        """Whether nothing more is taken from this client; over TLS data comes on after we closed."""
+        return self._refused or self._leaving is not None
+
+    # What is asked for ahead of time
+
+    def requestDone(self, request: Any) -> None:  # noqa: N802 Twisted calls it
+        self._ahead = 0
+        if self._waitingForTransport and self.persistent:
+            # The next answer waits for a client that has not taken this one, or answers would pile up.
+            self.paused = True
+            self._networkProducer.pauseProducing()
+        super().requestDone(request)
+
+    def resumeProducing(self) -> None:
+        super().resumeProducing()
+        if self.paused:
+            self.paused = False
+            super().dataReceived(b"")
 
     # Slow headers: the limit is absolute, from the first byte to the last.
 
@@ -85,14 +114,16 @@ class MirrorChannel(HTTPChannel):
 
     def _too_slow(self) -> None:
         self._deadline = None
-        if self._receivedHeaderSize:
+        if self._receivedHeaderSize or self.clearLineBuffer():
             self.refuse(REQUEST_INVALID.error("the request took too long", status=408))
         else:
             self.loseConnection()
 
     def allContentReceived(self) -> None:
-        self._stop_deadline()
-        super().allContentReceived()
+        # The end of a body comes even where its beginning was refused.
+        if not self._is_deaf():
+            self._stop_deadline()
+            super().allContentReceived()
 
     # What is refused before a request exists
 
@@ -122,10 +153,24 @@ class MirrorChannel(HTTPChannel):
             return SIZE_INVALID.error(f"the form is over {MAX_FORM} bytes")
         return None
 
+    def headerReceived(self, line: bytes) -> bool:
+        try:
+            return bool(super().headerReceived(line))
+        except ValueError:
+            # Python reads no number of more than 4300 digits.
+            self.length = None
+            self.refuse(REQUEST_INVALID.error())
+            return False
+
     def rawDataReceived(self, data: bytes) -> None:
-        if self._refused:
+        if not self._handlingRequest:
+            super().rawDataReceived(data)
             return
-        super().rawDataReceived(data)
+        # Not the inherited one: it bounds nothing while the client does not read.
+        self._dataBuffer.append(data)
+        self._ahead += len(data)
+        if self._ahead > MAX_AHEAD:
+            self._networkProducer.pauseProducing()
 
     def lineLengthExceeded(self, line: bytes) -> None:
         self.refuse(HEADERS_TOO_LARGE.error())
@@ -142,6 +187,7 @@ class MirrorChannel(HTTPChannel):
             return
         self._refused = True
         self._stop_deadline()
+        self.clearLineBuffer()
         body = error.body()
         assert self.transport is not None
         self.transport.writeSequence(
@@ -156,7 +202,24 @@ class MirrorChannel(HTTPChannel):
         # Closing at once, with input unread, would reset: the client might not see the answer.
         self._deadline = self.callLater(LINGER, self.loseConnection)
 
-    # Draining
+    # Closing
+
+    def loseConnection(self) -> None:
+        self.leave(self.client_stall)
+
+    def leave(self, patience: float) -> None:
+        """Close in order, and abort once the client has taken nothing for ``patience`` seconds."""
+        super().loseConnection()
+        if self._leaving is None:
+            self._leaving = Watch(self.transport, self.site.reactor, patience)
+
+    def abort(self) -> None:
+        """End the connection at once, by a reset."""
+        if self.transport is not None:
+            self.transport.abortConnection()  # type: ignore[attr-defined]  # an ITCPTransport
+
+    def timeoutConnection(self) -> None:
+        self.loseConnection()
 
     def finish_soon(self) -> None:
         """Close now if idle, else after the answer that is being given."""

@@ -1,9 +1,9 @@
 """
-The orderly end of a connection, and what follows for those who do not read.
+The end of a connection that its client may be slow to see.
 
 A reset makes containerd give up where a short body makes it resume, and a
-reset throws away what the kernel still holds for a slow reader.  So the
-connection is aborted only when nothing more leaves it.
+reset throws away what the kernel still holds for a slow reader.  So a
+connection that was closed in order is aborted only when nothing more leaves it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from typing import Any
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
-from twisted.web.http import HTTPChannel
-from twisted.web.server import Request
 
-PATIENCE = 5.0  # seconds without a byte taken, after which the client is not reading
+PATIENCE = 5.0  # seconds between looks, and the time in which a short body's client must take something
 
 
 def unsent_bytes(transport: Any) -> int:
@@ -36,28 +34,33 @@ def _socket_of(transport: Any) -> Any:
     return transport.getHandle() if below is None else _socket_of(below)
 
 
-def close_in_order(request: Request, clock: IReactorTime) -> None:
-    """End the connection of an unfinished answer by FIN; abort it once its client stops reading."""
-    channel: HTTPChannel | None = request.channel
-    if channel is None:
-        return
-    gone = request.notifyFinish()
-    request.loseConnection()
-    watch = LoopingCall(_Watch(channel.transport))
-    watch.clock = clock
-    watch.start(PATIENCE, now=False)
-    gone.addBoth(lambda _: watch.stop() if watch.running else None)
+class Watch:
+    """
+    Sees to it that a ``transport`` whose ``loseConnection`` was called does end.
 
+    Aborts it when all has left and it is still there (over TLS: the peer does
+    not say goodbye), or when nothing has left for ``patience`` seconds.
+    """
 
-class _Watch:
-    """Aborts ``transport`` when called twice without a byte having left in between."""
-
-    def __init__(self, transport: Any) -> None:
+    def __init__(self, transport: Any, clock: IReactorTime, patience: float) -> None:
         self._transport = transport
+        self._patience = patience
         self._unsent = -1
+        self._still = 0.0
+        self._looks = LoopingCall(self._look)
+        self._looks.clock = clock
+        self._looks.start(PATIENCE, now=False)
 
-    def __call__(self) -> None:
+    def stop(self) -> None:
+        """The connection has ended."""
+        if self._looks.running:
+            self._looks.stop()
+
+    def _look(self) -> None:
         unsent = unsent_bytes(self._transport)
-        if unsent == 0 or unsent == self._unsent:
-            self._transport.abortConnection()
+        self._still = self._still + PATIENCE if unsent == self._unsent else 0.0
         self._unsent = unsent
+        patience = PATIENCE if unsent == 0 else self._patience
+        if self._still >= patience:
+            self.stop()
+            self._transport.abortConnection()

@@ -7,20 +7,21 @@ place where a coroutine serves a request: a client that leaves cancels it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.server import NOT_DONE_YET, Request
+from twisted.web.server import NOT_DONE_YET
 
 from docxy.answers import Answer
 from docxy.interfaces import HeaderLines
 from docxy.oci.errors import UNKNOWN, RegistryError
 from docxy.oci.routes import Route
 from docxy.policy.addressing import Target
+from docxy.web.request import MirrorRequest
 
 _log = Logger()
 
@@ -36,7 +37,7 @@ class Exchange:
     ``client`` is its believed address; ``sent`` counts body bytes.
     """
 
-    def __init__(self, request: Request, client: str, clock: IReactorTime) -> None:
+    def __init__(self, request: MirrorRequest, client: str, clock: IReactorTime) -> None:
         self.request = request
         self.client = client
         self.sent = 0
@@ -115,6 +116,8 @@ class Exchange:
 
     def answer(self, answer: Answer) -> None:
         """Write an answer whose content is all there, and finish."""
+        if self.gone:
+            return
         assert isinstance(answer.content, bytes)
         self.source = answer.source
         self.head(answer)
@@ -128,7 +131,7 @@ class Exchange:
     def head(self, answer: Answer) -> None:
         """Set status and headers; nothing is written yet."""
         self._set(answer.status, answer.headers)
-        if answer.length is not None:
+        if answer.length is not None and answer.status != 204:  # RFC 9110 section 8.6
             self.request.setHeader(b"Content-Length", b"%d" % answer.length)
 
     def write(self, status: int, headers: HeaderLines, body: bytes) -> None:
@@ -141,6 +144,3 @@ class Exchange:
         self.request.defaultContentType = None
         for name, value in headers:
             self.request.responseHeaders.addRawHeader(name, value)
-
-
-Opener = Callable[[Request], Exchange]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 
@@ -63,9 +63,11 @@ class HealthResource(Resource):
         }
         status = 200
         if b"upstream=1" in request.query.split(b"&"):
-            upstreams = {name: await self._state(name) for name in self._upstreams}
+            asked = [Deferred.fromCoroutine(self._state(name)) for name in self._upstreams]
+            found = await gatherResults(asked, consumeErrors=True)
+            upstreams = dict(zip(self._upstreams, found, strict=True))
             state["upstreams"] = upstreams
-            if any(found != "ok" for found in upstreams.values()):
+            if set(found) != {"ok"}:
                 status, state["status"] = 503, "unreachable"
         exchange.answer(own_answer(status, json.dumps(state).encode("ascii"), _JSON))
 

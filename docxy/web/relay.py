@@ -21,13 +21,13 @@ from twisted.internet.task import LoopingCall
 from twisted.python.failure import Failure
 from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
-from twisted.web.server import Request
 from zope.interface import implementer
 
 from docxy.answers import Stream
 from docxy.oci.verify import DigestMismatch
 from docxy.upstream.body import close
-from docxy.web.closing import close_in_order
+from docxy.web.closing import PATIENCE
+from docxy.web.request import MirrorRequest
 
 TICK = 1.0  # seconds between looks at the two clocks of a relay
 
@@ -46,12 +46,18 @@ class BodyRelay(Protocol):
     """
 
     def __init__(
-        self, request: Request, stream: Stream, length: int | None, clock: IReactorTime, client_stall: float
+        self,
+        request: MirrorRequest,
+        stream: Stream,
+        length: int | None,
+        clock: IReactorTime,
+        client_stall: float,
     ) -> None:
         self.done: Deferred[int] = Deferred(self._cancelled)
         self.relayed = 0
         self._request = request
         self._verifier = stream.verifier
+        self._host = stream.host
         self._windowed = stream.window is not None
         self._skip = stream.window.first if stream.window else 0
         self._length = length
@@ -62,7 +68,6 @@ class BodyRelay(Protocol):
         self._client_stall = client_stall
         self._quiet = 0.0
         self._heard = False
-        self._clock = clock
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = clock
 
@@ -101,9 +106,9 @@ class BodyRelay(Protocol):
         self._held += data
         if self._verifier is not None:
             return  # what may follow, and its end, tell whether the digest fits
+        self._finish()
         if self._windowed:
             close(self)
-        self._finish()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if not self._open:
@@ -148,7 +153,7 @@ class BodyRelay(Protocol):
             return
         self._quiet += TICK
         if self._paused and self._quiet >= self._client_stall:
-            self._request.channel.forceAbortClient()
+            self._let_go()
         elif not self._paused and self._quiet >= self._stall:
             self._end_short(f"upstream sent nothing for {self._stall:g} s")
 
@@ -179,5 +184,16 @@ class BodyRelay(Protocol):
         self._stop()
         close(self)
         self._request.unregisterProducer()
-        close_in_order(self._request, self._clock)
-        self.done.errback(RelayEnded(why))
+        if self._length is None and self._request.clientproto != b"HTTP/1.1":
+            # Without length and chunks an orderly close would say that all is there.
+            self._request.channel.abort()
+        else:
+            self._request.channel.leave(PATIENCE)
+        self.done.errback(RelayEnded(f"{self._host}: {why}"))
+
+    def _let_go(self) -> None:
+        self._stop()
+        close(self)
+        self._request.unregisterProducer()
+        self._request.channel.abort()
+        self.done.errback(RelayEnded(f"the client took nothing for {self._client_stall:g} s"))

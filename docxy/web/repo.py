@@ -72,6 +72,6 @@ class RepoResource(Resource):
         try:
             await relay.done
         except RelayEnded as error:
-            exchange.error = f"{answer.content.host}: {error}"
+            exchange.error = str(error)
         finally:
             exchange.sent = relay.relayed

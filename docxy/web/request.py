@@ -61,10 +61,6 @@ class MirrorRequest(Request):
             _log.failure("request failed before it was served")
             self.channel.refuse(UNKNOWN.error())
 
-    def notModified(self, *_: Any) -> bool:
-        """Conditions are upstream's to judge."""
-        return False
-
     # What resources ask
 
     def header_lines(self) -> HeaderLines:

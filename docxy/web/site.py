@@ -17,6 +17,7 @@ from typing import Any
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IAddress, IReactorTime
+from twisted.internet.protocol import Protocol
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
@@ -59,6 +60,14 @@ def url_tree(
     return find
 
 
+class TurnedAway(Protocol):
+    """A connection that is not wanted: None, which plain sockets understand, is an error below TLS."""
+
+    def connectionMade(self) -> None:
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+
 class MirrorSite(Site):
     """Serves a `Finder`'s resources to admitted clients, within the limits of ``settings``."""
 
@@ -79,13 +88,16 @@ class MirrorSite(Site):
 
     # Connections
 
-    def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | None:  # type: ignore[override]
+    def startFactory(self) -> None:
+        """Not the inherited one: it keeps the time for the stock access log."""
+
+    def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | TurnedAway:  # type: ignore[override]
         key = _bucket(addr)
         if self._drained or (self._connections[key] >= self._limit(key, addr)):
-            return None
+            return TurnedAway()
         channel: MirrorChannel = super().buildProtocol(addr)
         channel.header_seconds = self._settings.limits.request_headers
-        channel.abortTimeout = int(self._settings.limits.client_stall)
+        channel.client_stall = self._settings.limits.client_stall
         channel.bucket = key
         self._connections[key] += 1
         self._channels.add(channel)
@@ -139,8 +151,7 @@ class MirrorSite(Site):
     def abort(self) -> None:
         """End every connection at once."""
         for channel in list(self._channels):
-            if channel.transport is not None:
-                channel.transport.abortConnection()  # type: ignore[attr-defined]  # an ITCPTransport
+            channel.abort()
 
     def _fire_drained(self) -> None:
         waiting, self._drained = self._drained[:], self._drained

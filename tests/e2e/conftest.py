@@ -62,7 +62,7 @@ def seat(hub: Hub, clients: Namespace) -> Seats:
 
 @pytest.fixture(scope="session")
 def start(hub: Hub, clients: Namespace) -> Iterator[Start]:
-    """Start further mirrors; they end with the session."""
+    """Start further mirrors; they end with the session, and none may have had an error of its own."""
     started: list[Mirror] = []
 
     def one(plan: Plan) -> Mirror:
@@ -72,6 +72,7 @@ def start(hub: Hub, clients: Namespace) -> Iterator[Start]:
     yield one
     for mirror in started:
         mirror.close()
+    assert not [mirror.url for mirror in started if "Traceback" in mirror.said()]
 
 
 @pytest.fixture(scope="session")

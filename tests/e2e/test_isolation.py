@@ -19,7 +19,7 @@ def pull_with_all(hub: Hub, seat: Seats) -> None:
     alpine, private = hub.images.alpine, hub.images.private
     for tool in FAMILY:
         client = Containers(seat(f"alone-{tool}"), tool, {"docker.io": "mirror.test"})
-        assert client.pull(alpine.name) == expected(tool, alpine)
+        assert client.pull(alpine.name) in expected(tool, alpine)
         client.login("mirror.test", USER, PASSWORD).check()
         assert client.pull(private.name) == private.digest
     containerd = Containerd(seat("alone-ctr"))

@@ -45,9 +45,14 @@ def image(hub: Hub, name: str) -> Image:
     return found
 
 
-def expected(tool: Tool, wanted: Image) -> str:
-    """The digest that a tool reports: `skopeo copy` takes this machine's platform, the others the index."""
-    return wanted.own if tool == "skopeo" else wanted.digest
+def expected(tool: Tool, wanted: Image) -> set[str]:
+    """
+    The digest that a tool reports, or may.
+
+    `skopeo copy` takes this machine's platform; podman reports the index, since 5 that platform.
+    """
+    reported = {"podman": {wanted.digest, wanted.own}, "skopeo": {wanted.own}, "buildah": {wanted.digest}}
+    return reported[tool]
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -56,7 +61,7 @@ def test_containers(hub: Hub, mirror: Mirror, seat: Seats, tool: Tool, name: str
     """With a mirror in registries.conf every shape of image arrives."""
     client = Containers(seat(tool), tool, {"docker.io": "mirror.test"})
     wanted = image(hub, name)
-    assert client.pull(wanted.name) == expected(tool, wanted)
+    assert client.pull(wanted.name) in expected(tool, wanted)
 
 
 @pytest.mark.parametrize("location", HUB_IN_REGISTRIES_CONF.values(), ids=HUB_IN_REGISTRIES_CONF)
@@ -74,7 +79,7 @@ def test_containers_private(hub: Hub, mirror: Mirror, seat: Seats, tool: Tool, l
 def test_containers_prefix(hub: Hub, mirror: Mirror, seat: Seats, tool: Tool) -> None:
     """The mirror's location may name the upstream after its host."""
     client = Containers(seat(tool), tool, {"docker.io": HUB_IN_REGISTRIES_CONF["prefix"]})
-    assert client.pull(hub.images.alpine.name) == expected(tool, hub.images.alpine)
+    assert client.pull(hub.images.alpine.name) in expected(tool, hub.images.alpine)
 
 
 @pytest.mark.parametrize("location", OTHER_IN_REGISTRIES_CONF.values(), ids=OTHER_IN_REGISTRIES_CONF)
@@ -82,7 +87,7 @@ def test_containers_prefix(hub: Hub, mirror: Mirror, seat: Seats, tool: Tool) ->
 def test_containers_other(hub: Hub, mirror: Mirror, seat: Seats, tool: Tool, location: str) -> None:
     """The second registry is reached by prefix and by host name."""
     client = Containers(seat(tool), tool, {"ghcr.io": location})
-    assert client.pull(hub.images.app.name) == expected(tool, hub.images.app)
+    assert client.pull(hub.images.app.name) in expected(tool, hub.images.app)
 
 
 @pytest.mark.parametrize("tool", FAMILY)
@@ -162,3 +167,50 @@ def test_token_by_post(hub: Hub, mirror: Mirror, seat: Seats) -> None:
     head = curl.ask("https://mirror.test/v2/acme/private/manifests/latest", [bearer, *ACCEPT], "--head")
     assert head.status == 200
     assert curl.ask("https://mirror.test/auth/token", [], "-d", f"{form}&password=wrong").status == 401
+
+
+def test_referrers(hub: Hub, mirror: Mirror, seat: Seats) -> None:
+    """Of a registry without the referrers API the 404 comes through, and not as one of an unknown name."""
+    curl = Curl(seat("curl"))
+    token = curl.token(curl.ask("https://mirror.test/v2/").challenge(), "repository:library/alpine:pull")
+    base, bearer = "https://mirror.test/v2/library/alpine", f"Authorization: Bearer {token}"
+    answer = curl.ask(f"{base}/referrers/{hub.images.alpine.digest}", [bearer])
+    assert answer.status == 404
+    assert answer.json()["errors"][0]["code"] != "NAME_UNKNOWN"  # oras looks no further after that
+    fallback = hub.images.alpine.digest.replace(":", "-")
+    listed = curl.ask(f"{base}/manifests/{fallback}", [bearer, *ACCEPT])
+    assert hub.images.artifact in [one["digest"] for one in listed.json()["manifests"]]
+
+
+def test_head_and_range(hub: Hub, mirror: Mirror, seat: Seats) -> None:
+    """HEAD tells length, type and digest; a blob comes in ranges, and no redirect is ever shown."""
+    curl = Curl(seat("curl"))
+    token = curl.token(curl.ask("https://mirror.test/v2/").challenge(), "repository:library/zstd:pull")
+    base, bearer = "https://mirror.test/v2/library/zstd", f"Authorization: Bearer {token}"
+    head = curl.ask(f"{base}/manifests/latest?ns=docker.io", [bearer, *ACCEPT], "--head")
+    wanted, layer = hub.images.zstd, hub.images.zstd.layers[-1]
+    assert head.headers["docker-content-digest"] == wanted.digest
+    assert (head.headers["content-length"], head.headers["content-type"]) == (
+        str(wanted.size),
+        wanted.media_type,
+    )
+    assert head.headers["oci-namespace"] == "docker.io"
+    part = curl.ask(f"{base}/blobs/{layer.digest}", [bearer, "Range: bytes=100-199"])
+    assert (part.status, len(part.body)) == (206, 100)
+    assert part.headers["content-range"] == f"bytes 100-199/{layer.size}"
+    whole = curl.ask(f"{base}/blobs/{layer.digest}", [bearer])
+    assert whole.body[100:200] == part.body
+    assert (whole.headers["content-length"], whole.headers["docker-content-digest"]) == (
+        str(layer.size),
+        layer.digest,
+    )
+    assert "location" not in whole.headers
+
+
+def test_tags(mirror: Mirror, seat: Seats) -> None:
+    """The list of tags comes as the upstream has it, for an official image by its short name too."""
+    curl = Curl(seat("curl"))
+    token = curl.token(curl.ask("https://mirror.test/v2/").challenge(), "repository:alpine:pull")
+    listed = curl.ask("https://mirror.test/v2/alpine/tags/list", [f"Authorization: Bearer {token}"]).json()
+    assert listed["name"] == "library/alpine"
+    assert {"latest", "3.20"} <= set(listed["tags"])

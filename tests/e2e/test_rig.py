@@ -23,7 +23,7 @@ def direct(hub: Hub, name: str) -> Seat:
 def test_containers_straight(hub: Hub, tool: Tool) -> None:
     """podman, skopeo and buildah get an index with attestations, and a private image by their login."""
     client = Containers(direct(hub, tool), tool, {})
-    assert client.pull(hub.images.alpine.name) == expected(tool, hub.images.alpine)
+    assert client.pull(hub.images.alpine.name) in expected(tool, hub.images.alpine)
     client.set_logins({"docker.io": (USER, PASSWORD)})
     assert client.pull(hub.images.private.name) == hub.images.private.digest
 

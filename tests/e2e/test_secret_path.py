@@ -28,8 +28,8 @@ def test_containers(hub: Hub, secret: Mirror, seat: Seats, tool: Tool) -> None:
     """In registries.conf the secret follows the host, before any upstream's name."""
     mirrors = {"docker.io": f"secret.test/{SECRET}", "ghcr.io": f"secret.test/{SECRET}/ghcr.io"}
     client = Containers(seat(f"secret-{tool}"), tool, mirrors)
-    assert client.pull(hub.images.alpine.name) == expected(tool, hub.images.alpine)
-    assert client.pull(hub.images.app.name) == expected(tool, hub.images.app)
+    assert client.pull(hub.images.alpine.name) in expected(tool, hub.images.alpine)
+    assert client.pull(hub.images.app.name) in expected(tool, hub.images.app)
     client.set_logins({"secret.test": (USER, PASSWORD)})
     assert client.pull(hub.images.private.name) == hub.images.private.digest
     outside = Containers(seat(f"outside-{tool}"), tool, {"docker.io": "secret.test"})

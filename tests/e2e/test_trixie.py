@@ -15,7 +15,7 @@ from .rig.clients import Containerd, Containers, Docker, Host, Seat
 from .rig.hub import PASSWORD, USER, Hub
 from .rig.mirror import Mirror
 from .rig.namespace import Namespace
-from .rig.release import join, root_folder
+from .rig.release import joined, root_folder
 from .rig.writer import sha256
 from .test_pull import ACCOUNT, IMAGES, Tool, expected, image
 
@@ -29,11 +29,11 @@ FAMILY: tuple[Tool, ...] = ("podman", "skopeo", "buildah")
 
 
 @pytest.fixture(scope="module")
-def root(hub: Hub, clients: Namespace) -> Path:
+def root(hub: Hub, clients: Namespace) -> Iterator[Path]:
     """The release's root folder, joined to the clients' network."""
     made = root_folder("trixie", PACKAGES, hub.state)
-    join(clients, made, hub.state)
-    return made
+    with joined(clients, made, hub.state):
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_containers(hub: Hub, mirror: Mirror, newer: Seats, tool: Tool, name: st
     """Every shape of image arrives by registries.conf."""
     wanted = image(hub, name)
     client = Containers(newer(tool), tool, {"docker.io": "mirror.test"})
-    assert client.pull(wanted.name) == expected(tool, wanted)
+    assert client.pull(wanted.name) in expected(tool, wanted)
 
 
 @pytest.mark.parametrize("tool", FAMILY)
@@ -100,9 +100,9 @@ def test_containers_ways(hub: Hub, mirror: Mirror, secret: Mirror, newer: Seats,
     client = Containers(newer(tool), tool, {"docker.io": "mirror.test", "ghcr.io": "mirror.test/ghcr.io"})
     client.login("mirror.test", USER, PASSWORD).check()
     assert client.pull(hub.images.private.name) == hub.images.private.digest
-    assert client.pull(hub.images.app.name) == expected(tool, hub.images.app)
+    assert client.pull(hub.images.app.name) in expected(tool, hub.images.app)
     client = Containers(newer(tool), tool, {"docker.io": f"secret.test/{SECRET}"})
-    assert client.pull(hub.images.alpine.name) == expected(tool, hub.images.alpine)
+    assert client.pull(hub.images.alpine.name) in expected(tool, hub.images.alpine)
 
 
 @pytest.mark.parametrize("name", IMAGES)

@@ -72,7 +72,7 @@ class Namespace:
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """The command that runs ``argv`` in here; its paths must be absolute."""
-        return ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--", *argv]
+        return ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--root", "--", *argv]
 
     def run(
         self,

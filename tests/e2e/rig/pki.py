@@ -59,6 +59,18 @@ def _builder(subject: str, issuer: str, key: _PrivateKey) -> x509.CertificateBui
     )
 
 
+def _usage(*purposes: str) -> x509.KeyUsage:
+    known = (
+        "digital_signature",
+        "content_commitment",
+        "key_encipherment",
+        "data_encipherment",
+        "key_agreement",
+    )
+    every = (*known, "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")
+    return x509.KeyUsage(**{purpose: purpose in purposes for purpose in every})
+
+
 def _write(folder: Path, stem: str, cert: x509.Certificate, key: _PrivateKey) -> Leaf:
     leaf = Leaf(folder / f"{stem}.crt", folder / f"{stem}.key")
     leaf.key.touch(0o600)
@@ -81,6 +93,7 @@ class Authority:
         cert = (
             _builder("rig authority", "rig authority", self._key)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_usage("key_cert_sign", "crl_sign"), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )
@@ -92,6 +105,7 @@ class Authority:
         cert = (
             _builder(stem, "rig authority", key)
             .add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), critical=False)
+            .add_extension(_usage("digital_signature"), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False

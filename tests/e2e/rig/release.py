@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .namespace import Namespace
-from .processes import RigError, environment, run
+from .processes import environment, run
 
 _SOURCES = "$(ORIGIN)|$(COMPONENT)|$(REPO_URI)|$(CODENAME)"
 _SHARED = ("/proc", "/sys", "/dev")
@@ -45,7 +46,8 @@ def root_folder(suite: str, packages: Sequence[str], scratch: Path) -> Path:
     return root
 
 
-def join(namespace: Namespace, root: Path, state: Path) -> None:
+@contextmanager
+def joined(namespace: Namespace, root: Path, state: Path) -> Iterator[None]:
     """Mount what the release's programs need below its root, seen by this namespace alone."""
     inside = root / state.relative_to("/")
     inside.mkdir(parents=True, exist_ok=True)
@@ -58,5 +60,8 @@ def join(namespace: Namespace, root: Path, state: Path) -> None:
         *(["mount", "--rbind", folder, f"{root}{folder}"] for folder in _SHARED),
     ]
     for mount in mounts:
-        if namespace.run(mount).check().err:
-            raise RigError(f"{' '.join(mount)} complained")
+        namespace.run(mount).check()
+    try:
+        yield
+    finally:
+        inside.rmdir()  # Out here nothing is mounted there; the namespace lets go of it.

@@ -1,0 +1,363 @@
+"""Tests for `docxy.content`."""
+
+from __future__ import annotations
+
+import gzip
+from dataclasses import replace
+from hashlib import sha512
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from docxy import content
+from docxy.answers import Answer, Caller
+from docxy.interfaces import HeaderLines, Reply
+from docxy.oci.errors import RegistryError
+from docxy.oci.ranges import Interval
+from docxy.oci.routes import Route, parse
+from docxy.oci.verify import DigestMismatch
+from docxy.testing import MemoryBody, reply
+from tests.unit.mirror_rig import BLOB, BY_DIGEST, CONTENT, DIGEST, HUB, MANIFEST, body_of, stream_of, values
+
+SIZE = len(CONTENT)
+OTHER = f"sha256:{'a' * 64}"
+TYPE = (b"Content-Type", b"application/vnd.oci.image.index.v1+json")
+
+
+def route(path: str) -> Route:
+    """The route of a GET."""
+    return parse(b"GET", path.encode(), b"")
+
+
+def caller(*headers: tuple[bytes, bytes], method: bytes = b"GET") -> Caller:
+    """Somebody who asks with these headers."""
+    return Caller(method, headers, None, "https://m", None)
+
+
+def ranged(value: str) -> Caller:
+    """Somebody who asks for a range."""
+    return caller((b"Range", value.encode()))
+
+
+def expected(value: str, size: int) -> tuple[int, int] | None:
+    """First and last byte that one range means, by the letter of RFC 9110 section 14.1.2; None: 416."""
+    first, last = value.removeprefix("bytes=").split("-")
+    wanted = [
+        at
+        for at in range(size)
+        if (at >= int(first) and (not last or at <= int(last)) if first else at >= size - int(last))
+    ]
+    return (wanted[0], wanted[-1]) if wanted else None
+
+
+RANGES = st.builds(
+    lambda first, more: f"bytes={first}-{'' if more is None else first + more}",
+    st.integers(0, 40),
+    st.none() | st.integers(0, 40),
+) | st.builds("bytes=-{}".format, st.integers(0, 40))
+
+
+class RequestTests(SynchronousTestCase):
+    """What is asked of upstream."""
+
+    def test_ranges(self) -> None:
+        """A blob's ranges go up as they came; manifests, lists and HEADs are asked for whole."""
+        lines = ((b"range", b"bytes=5-9, 20-"), (b"If-Range", b'"x"'), (b"If-None-Match", b'"y"'))
+        rest = [(b"If-None-Match", b'"y"'), (b"Accept-Encoding", b"identity")]
+        both = [(b"Range", b"bytes=5-9, 20-"), (b"If-Range", b'"x"'), *rest]
+        for path, method, wanted in (
+            (BLOB, b"GET", both),
+            (BLOB, b"HEAD", rest),
+            (MANIFEST, b"GET", rest),
+            ("/v2/a/b/tags/list", b"GET", rest),
+        ):
+            asked = content.request_headers(route(path), caller(*lines, method=method), None)
+            self.assertEqual(asked, wanted, (path, method))
+
+
+class FitsTests(SynchronousTestCase):
+    """Good answers, and which of them can be meant."""
+
+    def test_table(self) -> None:
+        """Whole is always right; in part or unchanged only for who asked for that."""
+        table: tuple[tuple[int, str, Caller, bool], ...] = (
+            (200, BLOB, caller(), True),
+            (200, BLOB, ranged("bytes=1-"), True),
+            (206, BLOB, ranged("bytes=1-"), True),
+            (206, BLOB, caller(), False),
+            (206, BLOB, caller((b"Range", b"bytes=1-"), method=b"HEAD"), False),
+            (206, MANIFEST, ranged("bytes=1-"), False),
+            (304, MANIFEST, caller((b"If-None-Match", b"x")), True),
+            (304, BLOB, caller((b"If-Modified-Since", b"x")), True),
+            (304, MANIFEST, caller(), False),
+            (204, BLOB, caller(), False),
+            (302, BLOB, caller(), False),
+        )
+        for status, path, who, fits in table:
+            self.assertEqual(content.fits(route(path), who, reply(status)), fits, (status, path))
+
+
+class HeadTests(SynchronousTestCase):
+    """What is told without content."""
+
+    def test_head(self) -> None:
+        """The size is that of a GET, and the digest the one that was asked for."""
+        theirs = [TYPE, (b"Docker-Content-Digest", OTHER.encode()), (b"ETag", b'"e"')]
+        for path, digest in ((BLOB, DIGEST), (BY_DIGEST, DIGEST), (MANIFEST, OTHER)):
+            answer = content.head(route(path), reply(200, headers=theirs), 77)
+            self.assertEqual((answer.status, answer.length, answer.content), (200, 77, b""))
+            self.assertEqual(values(answer, b"Docker-Content-Digest"), [digest.encode()])
+            self.assertEqual(
+                (values(answer, b"ETag"), values(answer, b"Content-Type")), ([b'"e"'], [TYPE[1]])
+            )
+
+    def test_no_digest(self) -> None:
+        """A tag's digest is upstream's word, left out where it is none: clients fail at a bad one."""
+        for told in ([], [(b"Docker-Content-Digest", b"sha256:zz")], [(b"Docker-Content-Digest", b"")]):
+            answer = content.head(route(MANIFEST), reply(200, headers=told), None)
+            self.assertEqual((values(answer, b"Docker-Content-Digest"), answer.length), ([], None))
+
+    def test_not_modified(self) -> None:
+        """A 304 has headers and neither length nor content; upstream's body is let go."""
+        body = MemoryBody()
+        for path in (BLOB, MANIFEST, "/v2/a/b/tags/list"):
+            body = MemoryBody()
+            answer = content.not_modified(route(path), reply(304, body, [(b"ETag", b'"e"')]))
+            self.assertEqual((answer.status, answer.length, answer.content), (304, None, b""))
+            self.assertEqual((values(answer, b"ETag"), body.fate), ([b'"e"'], "dropped"))
+
+    def test_total_size(self) -> None:
+        """The size is in Content-Range, or is the length of all of it."""
+
+        def told(value: bytes) -> HeaderLines:
+            return [(b"Content-Range", value)]
+
+        table: tuple[tuple[Reply, int | None], ...] = (
+            (reply(206, b"a", told(b"bytes 0-0/256")), 256),
+            (reply(206, b"a", told(b"bytes 0-0/*")), None),
+            (reply(206, b"a", told(b"nonsense")), None),
+            (reply(206, b"a"), None),
+            (reply(416, b"", told(b"bytes */0")), 0),
+            (reply(200, length=99), 99),
+            (reply(200, MemoryBody()), None),
+            (reply(401, b"{}"), None),
+        )
+        for answer, size in table:
+            self.assertEqual(content.total_size(answer), size)
+
+
+class ManifestTests(SynchronousTestCase):
+    """Manifests, whole in memory."""
+
+    def made(self, path: str, who: Caller, headers: HeaderLines = (), body: bytes = CONTENT) -> Answer:
+        """The answer to a manifest's GET."""
+        return content.manifest(route(path), who, reply(200, headers=headers), body)
+
+    def refused(
+        self, path: str, who: Caller, headers: HeaderLines = (), body: bytes = CONTENT
+    ) -> RegistryError:
+        """The refusal of one."""
+        return self.assertRaises(RegistryError, self.made, path, who, headers, body)
+
+    def test_whole(self) -> None:
+        """Bytes, type and digest pass; what a shared cache could keep it by does not."""
+        answer = self.made(BY_DIGEST, caller(), [TYPE, (b"Cache-Control", b"public"), (b"Age", b"9")])
+        self.assertEqual((answer.status, answer.content, answer.length), (200, CONTENT, SIZE))
+        self.assertEqual(
+            answer.headers,
+            (
+                TYPE,
+                (b"Cache-Control", b"private, no-transform"),
+                (b"Docker-Distribution-Api-Version", b"registry/2.0"),
+                (b"Docker-Content-Digest", DIGEST.encode()),
+            ),
+        )
+
+    def test_checked(self) -> None:
+        """Bytes that are not the digest's are refused, by the reference or by upstream's own word."""
+        told = (b"Docker-Content-Digest", DIGEST.encode())
+        self.assertEqual(self.made(MANIFEST, caller(), [told]).content, CONTENT)
+        sha = f"/v2/a/b/manifests/sha512:{sha512(CONTENT).hexdigest()}"
+        self.assertEqual(self.made(sha, caller(), [told]).content, CONTENT)
+        for path in (BY_DIGEST, MANIFEST, sha):
+            error = self.refused(path, caller(), [told], CONTENT[:-1])
+            self.assertEqual((error.status, error.code), (502, "UNAVAILABLE"))
+            self.assertIn("broken manifest", error.message)
+
+    def test_uncheckable(self) -> None:
+        """Without a digest, with one of an unknown kind, and under a coding nothing can be checked."""
+        self.assertEqual(self.made(MANIFEST, caller(), body=b"x").content, b"x")
+        self.assertEqual(self.made("/v2/a/b/manifests/blake3:abc", caller(), body=b"x").content, b"x")
+        packed = gzip.compress(CONTENT)
+        coding = (b"Content-Encoding", b"gzip")
+        answer = self.made(BY_DIGEST, caller(), [coding], packed)
+        self.assertEqual((answer.content, values(answer, b"Content-Encoding")), (packed, [b"gzip"]))
+
+    def test_range(self) -> None:
+        """A single range is cut here from the checked bytes."""
+        for value, first, last in (("bytes=0-0", 0, 0), ("bytes=250-999", 250, 255), ("bytes=-2", 254, 255)):
+            answer = self.made(BY_DIGEST, ranged(value))
+            self.assertEqual((answer.status, answer.content), (206, CONTENT[first : last + 1]))
+            self.assertEqual(answer.length, last - first + 1)
+            self.assertEqual(values(answer, b"Content-Range"), [f"bytes {first}-{last}/256".encode()])
+
+    def test_ignored(self) -> None:
+        """Several ranges, other units and nonsense are ignored, as the specification allows."""
+        for value in ("bytes=0-1,5-6", "items=0-1", "bytes=5-1", "bytes=", "bytes=x-y"):
+            self.assertEqual(self.made(BY_DIGEST, ranged(value)).content, CONTENT)
+
+    def test_unsatisfiable(self) -> None:
+        """A range behind the end is 416 with the size."""
+        for value in ("bytes=256-", "bytes=-0"):
+            error = self.refused(BY_DIGEST, ranged(value))
+            self.assertEqual((error.status, error.headers), (416, (("Content-Range", "bytes */256"),)))
+
+    def test_if_range(self) -> None:
+        """A range under a condition is given only for the same strong ETag."""
+        for etag, condition, status in (
+            (b'"e"', b'"e"', 206),
+            (b'"e"', b'"f"', 200),
+            (b'W/"e"', b'W/"e"', 200),
+            (b'"e"', b"Mon, 23 Nov 2026 12:00:30 GMT", 200),
+            (None, b'"e"', 200),
+        ):
+            headers = [] if etag is None else [(b"ETag", etag)]
+            who = caller((b"Range", b"bytes=1-2"), (b"If-Range", condition))
+            self.assertEqual(self.made(BY_DIGEST, who, headers).status, status, (etag, condition))
+
+    @settings(derandomize=True, max_examples=150, deadline=None)
+    @given(RANGES, st.integers(0, 30))
+    def test_reference(self, value: str, size: int) -> None:
+        """What a client gets for any range is that slice of the content, or 416."""
+        body = CONTENT[:size]
+        wanted = expected(value, size)
+        if wanted is None:
+            self.assertEqual(self.refused(MANIFEST, ranged(value), (), body).status, 416)
+            return
+        answer = self.made(MANIFEST, ranged(value), (), body)
+        self.assertEqual(answer.content, body[wanted[0] : wanted[1] + 1])
+
+
+class BlobTests(SynchronousTestCase):
+    """Blobs, on their way."""
+
+    def made(self, who: Caller, theirs: Reply, path: str = BLOB, verify: bool = True) -> Answer:
+        """The answer to a blob's GET."""
+        return content.blob(route(path), replace(HUB, verify=verify), who, theirs)
+
+    def test_whole(self) -> None:
+        """A whole blob is verified on its way, and has the digest that CDNs do not tell."""
+        theirs = reply(200, CONTENT, [(b"Content-Type", b"application/octet-stream")], host="cdn.example")
+        answer = self.made(caller(), theirs)
+        stream = stream_of(answer)
+        self.assertEqual((answer.status, answer.length, answer.source), (200, SIZE, "relay"))
+        self.assertEqual(values(answer, b"Docker-Content-Digest"), [DIGEST.encode()])
+        self.assertEqual((stream.host, stream.stall, stream.window), ("cdn.example", 7.0, None))
+        self.assertIs(stream.body, theirs.body)
+        assert stream.verifier is not None
+        stream.verifier.feed(CONTENT)
+        stream.verifier.finish()
+        stream.verifier.feed(b"more")
+        self.assertRaises(DigestMismatch, stream.verifier.finish)
+
+    def test_unknown_size(self) -> None:
+        """A blob of unknown size is relayed so, and verified; no range can be cut from it."""
+        for who in (caller(), ranged("bytes=5-9")):
+            answer = self.made(who, reply(200, MemoryBody(CONTENT)))
+            self.assertEqual((answer.status, answer.length, stream_of(answer).window), (200, None, None))
+            self.assertIsNotNone(stream_of(answer).verifier)
+
+    def test_partial(self) -> None:
+        """206 and its headers pass untouched, of several ranges also; only the whole of it is verified."""
+        multipart = (b"Content-Type", b"multipart/byteranges; boundary=x")
+        for headers, verified in (
+            ([(b"Content-Range", b"bytes 5-9/256")], False),
+            ([(b"Content-Range", b"bytes 0-255/256")], True),
+            ([(b"Content-Range", b"bytes 0-255/*")], False),
+            ([(b"Content-Range", b"bytes 0-254/256")], False),
+            ([(b"Content-Range", b"bytes 0-255/256"), (b"Content-Encoding", b"gzip")], False),
+            ([multipart], False),
+        ):
+            answer = self.made(ranged("bytes=5-9"), reply(206, MemoryBody(), headers, length=5))
+            self.assertEqual((answer.status, answer.length, stream_of(answer).window), (206, 5, None))
+            self.assertEqual([line for line in answer.headers if line in headers], headers)
+            self.assertEqual(stream_of(answer).verifier is not None, verified, headers)
+
+    def test_200_to_range(self) -> None:
+        """A 200 to the client's own range becomes the 206 that it asked for."""
+        for value, window, verified in (
+            ("bytes=5-9", Interval(5, 9), False),
+            ("bytes=0-", Interval(0, 255), True),
+            ("bytes=-6", Interval(250, 255), False),
+        ):
+            theirs = reply(200, CONTENT, [(b"Content-Range", b"bytes 1-2/3")])
+            answer = self.made(ranged(value), theirs)
+            stream = stream_of(answer)
+            self.assertEqual((answer.status, answer.length, stream.window), (206, window.length, window))
+            told = f"bytes {window.first}-{window.last}/256".encode()
+            self.assertEqual(values(answer, b"Content-Range"), [told])
+            self.assertEqual(stream.verifier is not None, verified)
+
+    def test_200_stays(self) -> None:
+        """Several ranges, nonsense, and a condition that did not hold leave a 200 whole."""
+        for who in (
+            ranged("bytes=0-1,5-6"),
+            ranged("rows=1-2"),
+            caller((b"Range", b"bytes=5-"), (b"If-Range", b'"old"')),
+        ):
+            answer = self.made(who, reply(200, CONTENT, [(b"Content-Range", b"bytes 0-255/256")]))
+            self.assertEqual((answer.status, answer.length, stream_of(answer).window), (200, SIZE, None))
+            self.assertEqual(values(answer, b"Content-Range"), [])
+            self.assertIsNotNone(stream_of(answer).verifier)
+
+    def test_unsatisfiable(self) -> None:
+        """A range behind the end of a 200 is 416 with the size, and the body is let go."""
+        body = MemoryBody(CONTENT)
+        error = self.assertRaises(
+            RegistryError, self.made, ranged("bytes=256-"), reply(200, body, length=SIZE)
+        )
+        self.assertEqual((error.status, error.headers), (416, (("Content-Range", "bytes */256"),)))
+        self.assertEqual(body.fate, "dropped")
+
+    def test_unverified(self) -> None:
+        """What cannot be or shall not be checked is relayed as it is, codings too."""
+        coded = [(b"Content-Encoding", b"gzip")]
+        for answer in (
+            self.made(caller(), reply(200, CONTENT), verify=False),
+            self.made(caller(), reply(200, CONTENT), path="/v2/a/b/blobs/blake3:abc"),
+            self.made(caller(), reply(200, CONTENT, coded)),
+        ):
+            self.assertIsNone(stream_of(answer).verifier)
+            self.assertEqual((answer.status, answer.length), (200, SIZE))
+        self.assertEqual(
+            values(self.made(caller(), reply(200, CONTENT, coded)), b"Content-Encoding"), [b"gzip"]
+        )
+
+    @settings(derandomize=True, max_examples=150, deadline=None)
+    @given(RANGES, st.integers(0, 30))
+    def test_reference(self, value: str, size: int) -> None:
+        """The window of a 200 is that slice of the content that the range means, or 416."""
+        wanted = expected(value, size)
+        if wanted is None:
+            self.assertRaises(RegistryError, self.made, ranged(value), reply(200, CONTENT[:size]))
+            return
+        answer = self.made(ranged(value), reply(200, CONTENT[:size]))
+        self.assertEqual(stream_of(answer).window, Interval(*wanted))
+        self.assertEqual(answer.length, wanted[1] - wanted[0] + 1)
+
+
+class StreamedTests(SynchronousTestCase):
+    """Lists, as they are."""
+
+    def test_get(self) -> None:
+        """A GET streams, unverified."""
+        answer = content.streamed(HUB, caller(), reply(200, CONTENT), [TYPE])
+        self.assertEqual((answer.headers, answer.length), ((TYPE,), SIZE))
+        self.assertEqual((body_of(answer).fate, stream_of(answer).verifier), ("untaken", None))
+
+    def test_head(self) -> None:
+        """A HEAD tells of it only."""
+        body = MemoryBody()
+        answer = content.streamed(HUB, caller(method=b"HEAD"), reply(200, body, length=9), [TYPE])
+        self.assertEqual((answer.content, answer.length, body.fate), (b"", 9, "dropped"))

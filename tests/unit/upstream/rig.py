@@ -1,0 +1,352 @@
+"""
+The internet in memory: real clients against real sites, each origin a server of its own.
+
+Nothing waits: `Internet.advance` moves the clock and then every byte there is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IProtocol, IProtocolFactory
+from twisted.internet.protocol import Factory, Protocol, connectionDone
+from twisted.internet.task import Clock
+from twisted.logger import LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.test.iosim import FakeTransport, IOPump, connect
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import URI
+from twisted.web.iweb import IAgent, IAgentEndpointFactory
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET, Request, Site
+from zope.interface import implementer
+
+from docxy.interfaces import Clocks, HeaderLines, Reply
+from docxy.settings.values import Account, LimitSettings, UpstreamSettings
+from docxy.upstream.agent import pooled_agent
+from docxy.upstream.authority import AuthoritySource
+from docxy.upstream.fetch import Upstream
+from docxy.upstream.ledger import TokenLedger
+from docxy.upstream.tokens import TokenSource
+
+_T = TypeVar("_T")
+_E = TypeVar("_E", bound=BaseException)
+
+LIMITS = LimitSettings()
+WALL = 1_800_000_000.0  # when the tests take place
+HUB = "https://hub.example"
+REALM = "https://auth.example/token"
+CDN = "https://cdn.example"
+
+SETTINGS = UpstreamSettings(
+    name="hub.example",
+    urls=(HUB,),
+    realm=REALM,
+    service="hub",
+    redirects=("cdn.example", "cdn.example:8443", "*.store.example"),
+)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One request as a server got it."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.url}"
+
+    def header(self, name: str) -> str | None:
+        """Every value of one header, joined; None where it was not sent."""
+        values = [value for key, value in self.headers if key.lower() == name.lower()]
+        return " | ".join(values) if values else None
+
+
+Answering = Callable[[Request, Seen], bytes | int]
+
+
+class Page(Resource):
+    """Answers every path of one origin by a function, and notes what was asked."""
+
+    isLeaf = True
+
+    def __init__(self, origin: str, seen: list[Seen], answering: Answering) -> None:
+        super().__init__()
+        self._origin = origin
+        self._seen = seen
+        self.answering = answering
+
+    def render(self, request: Request) -> bytes | int:
+        headers = tuple(
+            (name.decode(), value.decode("latin-1"))
+            for name, values in request.requestHeaders.getAllRawHeaders()
+            for value in values
+        )
+        content = request.content.read() if request.content else b""
+        seen = Seen(request.method.decode(), self._origin + request.uri.decode(), headers, content)
+        self._seen.append(seen)
+        return self.answering(request, seen)
+
+
+class Transport(FakeTransport):  # type: ignore[misc]  # untyped
+    """One side of a connection, which notes how it was ended."""
+
+    aborted = False
+    paused = False
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        self.stream.clear()
+        super().abortConnection()
+
+    def pauseProducing(self) -> None:
+        self.paused = True
+
+    def resumeProducing(self) -> None:
+        self.paused = False
+
+
+class RawServer(Protocol):
+    """A server that says what the test says, in the test's own bytes."""
+
+    def __init__(self) -> None:
+        self.received = b""
+        self.lost = False
+
+    def dataReceived(self, data: bytes) -> None:
+        self.received += data
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        self.lost = True
+
+    def say(self, data: bytes) -> None:
+        """Send ``data`` when bytes move next."""
+        assert self.transport is not None
+        self.transport.write(data)
+
+    def end(self) -> None:
+        """Close after what was said."""
+        assert self.transport is not None
+        self.transport.loseConnection()
+
+
+class RawFactory(Factory):
+    """Keeps the connections that were made to a raw server."""
+
+    def __init__(self) -> None:
+        self.connections: list[RawServer] = []
+
+    def buildProtocol(self, _: object) -> RawServer:
+        self.connections.append(RawServer())
+        return self.connections[-1]
+
+
+class Answers:
+    """A server's function made of a table: the path, or anything, to an answer."""
+
+    def __init__(self, table: dict[str, Any]) -> None:
+        self.table = table
+
+    def __call__(self, request: Request, seen: Seen) -> bytes | int:
+        path = request.path.decode()
+        status, headers, body = self.table.get(path, (404, {}, b"nothing here"))
+        request.setResponseCode(status)
+        for name, value in headers.items():
+            request.setHeader(name.encode(), value.encode())
+        content: bytes = body
+        return content
+
+
+def reply(status: int, body: bytes = b"", **headers: str) -> Answering:
+    """A server that gives every request the same answer; ``www_authenticate`` is a header's name."""
+    spelt = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    def answering(request: Request, seen: Seen) -> bytes:
+        request.setResponseCode(status)
+        for name, value in spelt.items():
+            request.setHeader(name.encode(), value.encode())
+        return body
+
+    return answering
+
+
+def silent(request: Request, seen: Seen) -> int:
+    """A server that takes the request and says nothing."""
+    return NOT_DONE_YET
+
+
+@implementer(IAgentEndpointFactory)
+class Internet:
+    """Origins by name, the connections made to them, and what was asked there."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.seen: list[Seen] = []
+        self.unreachable: dict[str, Exception] = {}
+        self.dialled: list[str] = []
+        self._servers: dict[str, IProtocolFactory] = {}
+        self._pages: dict[str, Page] = {}
+        self.pumps: list[IOPump] = []
+
+    def serve(self, origin: str, answering: Answering) -> None:
+        """Let ``origin`` answer by this function, on connections made before as well."""
+        if origin in self._pages:
+            self._pages[origin].answering = answering
+        else:
+            self._pages[origin] = Page(origin, self.seen, answering)
+            self._servers[origin] = Site(self._pages[origin], reactor=self.clock)
+
+    def raw(self, origin: str) -> RawFactory:
+        """Let ``origin`` be a server whose bytes the test writes."""
+        self._pages.pop(origin, None)
+        factory = self._servers[origin] = RawFactory()
+        return factory
+
+    def agent(self) -> IAgent:
+        """A client of this internet, of the kind that docxy uses."""
+        return pooled_agent(self.clock, self)
+
+    def endpointForURI(self, uri: URI) -> Endpoint:
+        port = {b"https": 443, b"http": 80}[uri.scheme]
+        suffix = "" if uri.port == port else f":{uri.port}"
+        return Endpoint(self, f"{uri.scheme.decode()}://{uri.host.decode()}{suffix}")
+
+    def dial(self, origin: str, client_factory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect a client; a host nobody serves swallows packets."""
+        self.dialled.append(origin)
+        if origin in self.unreachable:
+            return fail(self.unreachable[origin])
+        server_factory = self._servers.get(origin)
+        if server_factory is None:
+            return Deferred()
+        server = server_factory.buildProtocol(None)
+        client = client_factory.buildProtocol(None)
+        assert server is not None
+        assert client is not None
+        pump = connect(server, Transport(server, True), client, Transport(client, False), clock=self.clock)
+        self.pumps.append(pump)
+        return succeed(client)
+
+    def flush(self) -> None:
+        """Move every byte there is, and those that these cause."""
+        moved = True
+        while moved:
+            moved = sum(pump.flush() for pump in list(self.pumps)) > 0
+
+    def advance(self, seconds: float = 0.0) -> None:
+        """Let time pass, and bytes before and after."""
+        self.flush()
+        self.clock.advance(seconds)
+        self.flush()
+
+    def transcript(self) -> list[str]:
+        """What was asked, in order: method and URL."""
+        return [str(seen) for seen in self.seen]
+
+    def open_connections(self) -> list[Transport]:
+        """Client sides that have not ended."""
+        return [pump.clientIO for pump in self.pumps if not pump.clientIO.disconnecting]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Connects to one origin of an internet."""
+
+    internet: Internet
+    origin: str
+
+    def connect(self, factory: IProtocolFactory) -> Deferred[IProtocol]:
+        return self.internet.dial(self.origin, factory)
+
+
+@dataclass
+class Side:
+    """Everything of one upstream, wired as the service wires it."""
+
+    settings: UpstreamSettings
+    upstream: Upstream
+    authorities: AuthoritySource
+    tokens: TokenSource
+    ledger: TokenLedger
+
+
+def refused_connection() -> Exception:
+    """What a closed port says."""
+    return ConnectionRefusedError(111, "Connection refused.")
+
+
+class UpstreamTestCase(SynchronousTestCase):
+    """One internet for each test; nothing may be left running on its clock."""
+
+    def setUp(self) -> None:
+        self.net = Internet()
+        self.clock = self.net.clock
+        self.events: list[LogEvent] = []
+        self.agent = self.net.agent()
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def side(self, ledger: TokenLedger | None = None, **changes: Any) -> Side:
+        """Upstream, authority and tokens for the settings of the rig with ``changes``."""
+        settings = replace(SETTINGS, **changes)
+        upstream = Upstream(settings, LIMITS, self.agent, self.clock)
+        authorities = AuthoritySource(settings, upstream, self.clock)
+        clocks = Clocks(self.clock, lambda: WALL + self.clock.seconds())
+        ledger = TokenLedger() if ledger is None else ledger
+        tokens = TokenSource(settings, LIMITS, self.agent, authorities, ledger, clocks)
+        return Side(settings, upstream, authorities, tokens, ledger)
+
+    def done(self, waiting: Deferred[_T]) -> _T:
+        """The result, once all bytes have moved; no time passes."""
+        self.net.advance()
+        return self.successResultOf(waiting)
+
+    def failed(self, waiting: Deferred[Any], kind: type[_E]) -> _E:
+        """The error of this kind that it failed with, once all bytes have moved."""
+        self.net.advance()
+        error = self.failureResultOf(waiting, kind).value
+        assert isinstance(error, kind)
+        return error
+
+    def text(self, found: Reply) -> bytes:
+        """A reply's whole body."""
+        return self.done(found.body.read(1 << 20))
+
+    def said(self) -> str:
+        """Everything that was logged, as an operator would read it."""
+        return "\n".join(str(event) for event in self.events)
+
+    def assert_idle(self) -> None:
+        """No timer runs but those of pooled connections and of the fake servers."""
+        self.net.advance()
+        left = {call.func.__qualname__ for call in self.clock.getDelayedCalls()}
+        self.assertEqual(left - _HARMLESS_TIMERS, set())
+
+
+_HARMLESS_TIMERS = {
+    "HTTPConnectionPool._removeConnection",
+    "HTTPFactory._updateLogDateTime",
+    "TimeoutMixin.__timedOut",
+}
+
+
+def account(password_file: str) -> Account:
+    """An account whose password is in that file."""
+    return Account("alice", password_file)
+
+
+def lines(**headers: str) -> HeaderLines:
+    """Header lines from keywords: ``accept_encoding`` is a header's name."""
+    return [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+
+
+def names(found: Sequence[tuple[bytes, bytes]]) -> set[str]:
+    """The lower-cased names of header lines."""
+    return {name.decode().lower() for name, _ in found}

@@ -1,0 +1,301 @@
+"""
+Tests of `docxy.upstream.agent`: where connections go, and how much may come before a body.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from ipaddress import ip_network
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost, DNSLookupError
+from twisted.internet.protocol import Protocol
+from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock, StringTransport
+from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+from twisted.web._newclient import Request, ResponseFailed, ResponseNeverReceived
+from twisted.web.client import URI
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
+from zope.interface.verify import verifyObject
+
+from docxy.interfaces import UpstreamBroken
+from docxy.settings.values import NetworkSettings, UpstreamSettings
+from docxy.tls.client import ClientTrust
+from docxy.upstream.agent import (
+    CONNECT_TIMEOUT,
+    MAX_HEAD,
+    POOL_IDLE,
+    POOL_SIZE,
+    BoundedClient,
+    BoundedFactory,
+    EndpointFactory,
+    HeadTooLarge,
+    IdentityAgent,
+    make_agent,
+)
+from tests.unit.upstream.rig import CDN, HUB, UpstreamTestCase, reply
+from tests.unit.upstream.test_resolver import FixedResolver
+
+OK = b"HTTP/1.1 200 OK\r\n"
+SETTINGS = UpstreamSettings("hub.example", (HUB,), trusted_hosts=frozenset({"lan.example"}))
+
+
+class MakeAgentTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.reactor.nameResolver = FixedResolver("10.0.0.7", "8.8.8.8", "2a00::8")
+        EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+
+    def ask(self, url: bytes, **network: Any) -> Deferred[IResponse]:
+        """Ask for a URL by an agent with these network settings."""
+        settings = replace(SETTINGS, network=NetworkSettings(**network))
+        waiting = make_agent(self.reactor, settings, ClientTrust()).request(b"GET", url)
+        self.addCleanup(lambda: waiting.addErrback(lambda _: None).cancel())
+        return waiting
+
+    def dialled(self) -> list[tuple[object, ...]]:
+        """Addresses that were dialled: host, port, time limit and own address."""
+        self.reactor.advance(1)
+        return [(host, port, limit, own) for host, port, _, limit, own in self.reactor.tcpClients]
+
+    def test_public_addresses(self) -> None:
+        """Only public addresses are dialled, the first one at once, within the time to connect."""
+        self.ask(b"http://hub.example/v2/")
+        self.assertEqual(self.dialled()[0], ("8.8.8.8", 80, CONNECT_TIMEOUT, None))
+        self.assertNotIn("10.0.0.7", [host for host, *_ in self.dialled()])
+
+    def test_no_address_left(self) -> None:
+        """A name with private addresses only is a name without any."""
+        self.reactor.nameResolver = FixedResolver("169.254.169.254")
+        self.failureResultOf(self.ask(b"https://hub.example/"), DNSLookupError)
+        self.assertEqual(self.dialled(), [])
+
+    def test_exceptions(self) -> None:
+        """A host named in full, and a network that the settings allow, may be private."""
+        self.ask(b"http://lan.example:5000/")
+        self.ask(b"http://hub.example/", allow=(ip_network("10.0.0.0/8"),))
+        self.assertEqual(
+            [each[:2] for each in self.dialled() if each[0] == "10.0.0.7"],
+            [("10.0.0.7", 5000), ("10.0.0.7", 80)],
+        )
+
+    def test_literals(self) -> None:
+        """An address in a URL is judged like one that a name led to."""
+        self.reactor.nameResolver = FixedResolver("::1")
+        self.failureResultOf(self.ask(b"https://[::1]:5000/"), DNSLookupError)
+        self.assertEqual(self.reactor.nameResolver.asked[0][:2], ("::1", 5000))
+
+    def test_source(self) -> None:
+        """Connections leave by the address that the settings name."""
+        self.reactor.nameResolver = FixedResolver("8.8.8.8")
+        self.ask(b"http://hub.example/", source="192.0.2.1", family="4")
+        self.assertEqual(self.dialled(), [("8.8.8.8", 80, CONNECT_TIMEOUT, ("192.0.2.1", 0))])
+
+    def test_tls(self) -> None:
+        """For https the handshake comes first: nothing of the request is readable."""
+        self.ask(b"https://hub.example/v2/secret")
+        factory = self.reactor.tcpClients[0][2]
+        protocol = factory.buildProtocol(None)
+        assert protocol is not None
+        transport = SocketLike()
+        protocol.makeConnection(transport)
+        self.assertEqual(transport.value()[:1], b"\x16")
+        self.assertNotIn(b"secret", transport.value())
+        self.assertIn(b"hub.example", transport.value())
+
+    def test_pool(self) -> None:
+        """Connections are kept for their next use, as many a host as clients open, not for ever."""
+        waiting = self.ask(b"http://lan.example/")
+        protocol = self.reactor.tcpClients[0][2].buildProtocol(None)
+        assert protocol is not None
+        protocol.makeConnection(StringTransport())
+        protocol.dataReceived(OK + b"Content-Length: 0\r\n\r\n")
+        self.successResultOf(waiting)
+        (call,) = [c for c in self.reactor.getDelayedCalls() if "_removeConnection" in c.func.__qualname__]
+        self.assertEqual((call.getTime(), call.func.__self__.maxPersistentPerHost), (POOL_IDLE, POOL_SIZE))
+
+    def test_interfaces(self) -> None:
+        """Agent and endpoint factory are what Twisted expects."""
+        self.assertTrue(verifyObject(IAgent, make_agent(self.reactor, SETTINGS, ClientTrust())))
+        endpoints = EndpointFactory(self.reactor, ClientTrust(), None)
+        self.assertTrue(verifyObject(IAgentEndpointFactory, endpoints))
+        self.assertIn("hub.example", repr(endpoints.endpointForURI(URI.fromBytes(b"http://hub.example/"))))
+
+
+class Sizes(Protocol):
+    """Notes how much came at once."""
+
+    def __init__(self) -> None:
+        self.sizes: list[int] = []
+
+    def dataReceived(self, data: bytes) -> None:
+        self.sizes.append(len(data))
+
+
+class SocketLike(StringTransport):
+    """A transport that can be told not to wait."""
+
+    def setTcpNoDelay(self, enabled: bool) -> None:
+        """No socket, no delay."""
+
+
+class Aborted(StringTransport):
+    """A transport that tells when it was aborted."""
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+        super().abortConnection()
+
+    aborted = False
+
+
+class BoundedClientTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        self.transport = Aborted(lenient=True)
+        self.idle: list[object] = []
+        client = BoundedFactory(self.idle.append, "here").buildProtocol(None)
+        self.client: BoundedClient = client
+        self.client.makeConnection(self.transport)
+
+    def ask(self, method: bytes = b"GET") -> Deferred[IResponse]:
+        """Send a request."""
+        asked = Request(method, b"/", Headers({b"Host": [b"h"]}), None, persistent=True)
+        return self.client.request(asked)
+
+    def assert_too_large(self, waiting: Deferred[IResponse]) -> None:
+        """The request failed for its head alone."""
+        self.assertTrue(self.transport.aborted)
+        self.assertNoResult(waiting)
+        self.client.connectionLost(Failure(ConnectionLost()))
+        failure = self.failureResultOf(waiting, ResponseFailed)
+        self.assertIsInstance(failure.value.reasons[0].value, HeadTooLarge)  # type: ignore[union-attr]
+        self.assertIn(str(MAX_HEAD), str(failure.value.reasons[0].value))  # type: ignore[union-attr]
+
+    def test_large_head_passes(self) -> None:
+        """A head somewhat below the limit is read, in one delivery or in many."""
+        head = OK + b"X-A: %b\r\n" % (b"a" * 4000) * 15 + b"Content-Length: 5\r\n\r\nhello"
+        for size in (len(head), 1000, 7):
+            waiting = self.ask()
+            for start in range(0, len(head), size):
+                self.client.dataReceived(head[start : start + size])
+            response = self.successResultOf(waiting)
+            self.assertEqual(len(response.headers.getRawHeaders(b"X-A", [])), 15)
+            response.deliverBody(Sizes())
+        self.assertEqual(len(self.idle), 3)
+
+    def test_endless_lines(self) -> None:
+        """A stream of header lines ends at the limit, and its connection by an abort."""
+        waiting = self.ask()
+        self.client.dataReceived(OK)
+        sent = 0
+        while not self.transport.aborted and sent < 2 * MAX_HEAD:
+            self.client.dataReceived(b"A: b\r\n" * 100)
+            sent += 600
+        self.assertLessEqual(sent, MAX_HEAD + 600)
+        self.assert_too_large(waiting)
+
+    def test_one_huge_delivery(self) -> None:
+        """However much comes at once, no more than the limit is looked at."""
+        waiting = self.ask()
+        self.client.dataReceived(OK + b"a:\r\n" * (1 << 18))
+        self.assert_too_large(waiting)
+
+    def test_interim_flood(self) -> None:
+        """A flood of 1xx answers counts as one head."""
+        waiting = self.ask()
+        for _ in range(MAX_HEAD // 25):
+            self.client.dataReceived(b"HTTP/1.1 100 Continue\r\n\r\n")
+        self.assertFalse(self.transport.aborted)
+        self.client.dataReceived(b"HTTP/1.1 100 Continue\r\n\r\n" * 2)
+        self.assert_too_large(waiting)
+
+    def test_interim_answer(self) -> None:
+        """A few 1xx answers before the answer are passed over."""
+        waiting = self.ask()
+        self.client.dataReceived(
+            b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n"
+        )
+        self.assertEqual(self.successResultOf(waiting).code, 200)
+
+    def test_long_line(self) -> None:
+        """A header line that Twisted finds too long ends the request."""
+        waiting = self.ask()
+        self.client.dataReceived(OK + b"X: " + b"a" * 20000 + b"\r\n")
+        self.assertTrue(self.transport.disconnecting)
+        self.client.connectionLost(Failure(ConnectionLost()))
+        self.failureResultOf(waiting, ResponseFailed)
+
+    def test_body_is_free(self) -> None:
+        """What follows the head is as long as it likes, and comes as it came."""
+        waiting = self.ask()
+        self.client.dataReceived(OK + b"Content-Length: 200000\r\n\r\n")
+        taken = Sizes()
+        self.successResultOf(waiting).deliverBody(taken)
+        self.client.dataReceived(b"x" * 150000)
+        self.client.dataReceived(b"x" * 50000)
+        self.assertEqual(taken.sizes, [150000, 50000])
+        self.assertEqual(self.idle, [self.client])
+
+    def test_each_request_anew(self) -> None:
+        """Every request on a connection has the whole room."""
+        for _ in range(3):
+            waiting = self.ask()
+            self.client.dataReceived(OK + b"X: %b\r\n" % (b"a" * 9000) * 6 + b"Content-Length: 0\r\n\r\n")
+            self.successResultOf(waiting)
+        self.assertFalse(self.transport.aborted)
+
+    def test_more_than_was_asked(self) -> None:
+        """Bytes after an answer are no answer to the request that is sent at that moment."""
+        again: list[Deferred[IResponse]] = []
+        waiting = self.ask(b"HEAD").addCallback(lambda _: again.append(self.ask()))
+        poison = OK + b"Content-Length: 4\r\n\r\nevil"
+        self.client.dataReceived(OK + b"X: " + b"a" * 8000 + b"\r\n\r\n" + poison * 200)
+        self.successResultOf(waiting)
+        self.assertTrue(self.transport.aborted)
+        self.client.connectionLost(Failure(ConnectionLost()))
+        self.failureResultOf(again[0], ResponseNeverReceived)
+
+    def test_more_and_nothing_asked(self) -> None:
+        """Bytes after an answer, while nothing is asked, end the connection."""
+        waiting = self.ask(b"HEAD")
+        self.client.dataReceived(OK + b"\r\n" + b"x" * 9000)
+        self.successResultOf(waiting)
+        self.assertTrue(self.transport.disconnecting)
+
+    def test_factory(self) -> None:
+        """The factory tells whom it connects to, for Twisted's own log."""
+        self.assertIn("here", repr(BoundedFactory(self.idle.append, "here")))
+
+
+class IdentityAgentTests(UpstreamTestCase):
+    def ask(self, headers: Headers | None) -> Deferred[IResponse]:
+        """Ask by an agent that takes bytes as they are."""
+        return IdentityAgent(self.agent, self.clock).request(b"GET", HUB.encode() + b"/t", headers)
+
+    def test_interface(self) -> None:
+        """It is an agent."""
+        self.assertTrue(verifyObject(IAgent, IdentityAgent(self.agent, self.clock)))
+
+    def test_asks_for_identity(self) -> None:
+        """Whatever the request says of codings, only identity is asked for; the caller's headers stay."""
+        self.net.serve(HUB, reply(200, b"plain"))
+        given = Headers({b"Accept-Encoding": [b"gzip", b"br"], b"X": [b"y"]})
+        for headers in (given, None):
+            self.done(self.ask(headers))
+        self.assertEqual([seen.header("Accept-Encoding") for seen in self.net.seen], ["identity"] * 2)
+        self.assertEqual(
+            (self.net.seen[0].header("X"), given.getRawHeaders(b"Accept-Encoding")), ("y", [b"gzip", b"br"])
+        )
+
+    def test_refuses_codings(self) -> None:
+        """A compressed answer is none; one that says identity is."""
+        for coding in ("gzip", "identity, gzip", "br"):
+            self.net.serve(HUB, reply(200, b"\x1f\x8b", content_encoding=coding))
+            self.failed(self.ask(None), UpstreamBroken)
+        self.net.serve(CDN, reply(200, b"x", content_encoding="Identity"))
+        answer = IdentityAgent(self.agent, self.clock).request(b"GET", CDN.encode() + b"/")
+        self.assertEqual(self.done(answer).code, 200)
