@@ -81,7 +81,7 @@ class CodeTests(SynchronousTestCase):
             (403, Kind.BLOB, "DENIED"),
             (404, Kind.MANIFEST, "MANIFEST_UNKNOWN"),
             (404, Kind.BLOB, "BLOB_UNKNOWN"),
-            (404, Kind.TAGS, "NAME_UNKNOWN"),
+            (404, Kind.TAGS, "NOT_FOUND"),
             (416, Kind.BLOB, "RANGE_INVALID"),
             (429, Kind.MANIFEST, "TOOMANYREQUESTS"),
             (500, Kind.BLOB, "UNAVAILABLE"),

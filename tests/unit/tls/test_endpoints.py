@@ -282,6 +282,14 @@ class TLSTests(ListenerTestCase):
         self.parse(f"ssl:443:privateKey={self.key}:certKey={self.cert}")
         self.assertEqual([self.key in text for text in seen], [True])
 
+    def test_inherited_family(self) -> None:
+        """An inherited socket keeps its own family, whatever the description says of it."""
+        with socket.socket(socket.AF_INET6) as listening:
+            handed = ListenFDs([os.dup(listening.fileno())], ("web",))
+            self.patch(endpoints._SystemdParser, "_sddaemon", handed)
+            self.parse("systemd:domain=INET:index=0").listen(Callers())
+            self.assertEqual(self.reactor.adoptedPorts.pop()[1], socket.AF_INET6)
+
     def test_inherited(self) -> None:
         """An inherited socket can be spoken TLS on."""
         with socket.create_server(("127.0.0.1", 0)) as listening:
