@@ -21,6 +21,7 @@ from docxy.oci.errors import (
     BLOB_UNKNOWN,
     DENIED,
     MANIFEST_UNKNOWN,
+    NAME_UNKNOWN,
     NOT_FOUND,
     RANGE_INVALID,
     TOOMANYREQUESTS,
@@ -112,8 +113,12 @@ def own_answer(status: int, content: bytes, headers: HeaderLines = ()) -> Answer
 
 
 _BY_STATUS = {401: UNAUTHORIZED, 403: DENIED, 416: RANGE_INVALID, 429: TOOMANYREQUESTS}
-# Not NAME_UNKNOWN for the rest: oras takes that from a registry without referrers for the whole repository's.
-_BY_KIND = {Kind.MANIFEST: MANIFEST_UNKNOWN, Kind.BLOB: BLOB_UNKNOWN}
+_BY_KIND = {
+    Kind.MANIFEST: MANIFEST_UNKNOWN,
+    Kind.BLOB: BLOB_UNKNOWN,
+    # oras takes NAME_UNKNOWN as said of the whole repository, and asks for no fallback tag.
+    Kind.REFERRERS: NOT_FOUND,
+}
 
 
 def error_code(status: int, kind: Kind) -> ErrorCode:
@@ -121,7 +126,7 @@ def error_code(status: int, kind: Kind) -> ErrorCode:
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status == 404:
-        return _BY_KIND.get(kind, NOT_FOUND)
+        return _BY_KIND.get(kind, NAME_UNKNOWN)
     return UNAVAILABLE if status >= 500 else UNKNOWN
 
 

@@ -209,8 +209,8 @@ class MirrorChannel(HTTPChannel):
 
     def leave(self, patience: float) -> None:
         """Close in order, and abort once the client has taken nothing for ``patience`` seconds."""
-        super().loseConnection()
         if self._leaving is None:
+            super().loseConnection()
             self._leaving = Watch(self.transport, self.site.reactor, patience)
 
     def abort(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 
@@ -63,13 +63,19 @@ class HealthResource(Resource):
         }
         status = 200
         if b"upstream=1" in request.query.split(b"&"):
-            asked = [Deferred.fromCoroutine(self._state(name)) for name in self._upstreams]
-            found = await gatherResults(asked, consumeErrors=True)
-            upstreams = dict(zip(self._upstreams, found, strict=True))
-            state["upstreams"] = upstreams
-            if set(found) != {"ok"}:
+            found = await self._states()
+            state["upstreams"] = found
+            if set(found.values()) != {"ok"}:
                 status, state["status"] = 503, "unreachable"
         exchange.answer(own_answer(status, json.dumps(state).encode("ascii"), _JSON))
+
+    async def _states(self) -> dict[str, str]:
+        asked = [Deferred.fromCoroutine(self._state(name)) for name in self._upstreams]
+        try:
+            found = await gatherResults(asked, consumeErrors=True)
+        except FirstError as first:
+            raise first.subFailure.value or first from None
+        return dict(zip(self._upstreams, found, strict=True))
 
     async def _state(self, name: str) -> str:
         asked_at, found = self._known.get(name, (-FRESH, ""))

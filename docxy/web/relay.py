@@ -140,9 +140,8 @@ class BodyRelay(Protocol):
         """The consumer is gone; its `notifyFinish` cancels ``done``."""
 
     def _cancelled(self, _: Deferred[int]) -> None:
-        if self._open:
-            self._stop()
-            close(self)
+        self._stop()
+        close(self)
 
     # Time
 

@@ -21,7 +21,7 @@ from twisted.internet.protocol import Protocol
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
-from docxy.oci.errors import NOT_FOUND, RegistryError
+from docxy.oci.errors import RegistryError
 from docxy.oci.routes import Kind, parse
 from docxy.policy.access import allowed
 from docxy.policy.addresses import bucket
@@ -133,8 +133,6 @@ class MirrorSite(Site):
             return self._find(request)
         except RegistryError as error:
             return RefusalResource(self._front, error)
-        except KeyError:
-            return RefusalResource(self._front, NOT_FOUND.error())
 
     # The end
 

@@ -126,6 +126,8 @@ def test_nobody_there(raw: Raw) -> None:
         "https://elsewhere.test/blob",
         "https://127.0.77.9/blob",
         "https://cdn.faulty.test:8443/blob",
+        "https://loopback.wild.test/blob",  # a wildcard allows the name and no private address
+        "https://link-local.wild.test/blob",
         "ftp://cdn.faulty.test/blob",
         "//",
         BLOB,

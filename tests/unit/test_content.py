@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 from dataclasses import replace
-from hashlib import sha512
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,47 +13,13 @@ from docxy.answers import Answer, Caller
 from docxy.interfaces import HeaderLines, Reply
 from docxy.oci.errors import RegistryError
 from docxy.oci.ranges import Interval
-from docxy.oci.routes import Route, parse
 from docxy.oci.verify import DigestMismatch
 from docxy.testing import MemoryBody, reply
+from tests.unit.content_rig import RANGES, TYPE, caller, expected, ranged, route
 from tests.unit.mirror_rig import BLOB, BY_DIGEST, CONTENT, DIGEST, HUB, MANIFEST, body_of, stream_of, values
 
 SIZE = len(CONTENT)
 OTHER = f"sha256:{'a' * 64}"
-TYPE = (b"Content-Type", b"application/vnd.oci.image.index.v1+json")
-
-
-def route(path: str) -> Route:
-    """The route of a GET."""
-    return parse(b"GET", path.encode(), b"")
-
-
-def caller(*headers: tuple[bytes, bytes], method: bytes = b"GET") -> Caller:
-    """Somebody who asks with these headers."""
-    return Caller(method, headers, None, "https://m", None)
-
-
-def ranged(value: str) -> Caller:
-    """Somebody who asks for a range."""
-    return caller((b"Range", value.encode()))
-
-
-def expected(value: str, size: int) -> tuple[int, int] | None:
-    """First and last byte that one range means, by the letter of RFC 9110 section 14.1.2; None: 416."""
-    first, last = value.removeprefix("bytes=").split("-")
-    wanted = [
-        at
-        for at in range(size)
-        if (at >= int(first) and (not last or at <= int(last)) if first else at >= size - int(last))
-    ]
-    return (wanted[0], wanted[-1]) if wanted else None
-
-
-RANGES = st.builds(
-    lambda first, more: f"bytes={first}-{'' if more is None else first + more}",
-    st.integers(0, 40),
-    st.none() | st.integers(0, 40),
-) | st.builds("bytes=-{}".format, st.integers(0, 40))
 
 
 class RequestTests(SynchronousTestCase):
@@ -145,98 +109,6 @@ class HeadTests(SynchronousTestCase):
         )
         for answer, size in table:
             self.assertEqual(content.total_size(answer), size)
-
-
-class ManifestTests(SynchronousTestCase):
-    """Manifests, whole in memory."""
-
-    def made(self, path: str, who: Caller, headers: HeaderLines = (), body: bytes = CONTENT) -> Answer:
-        """The answer to a manifest's GET."""
-        return content.manifest(route(path), who, reply(200, headers=headers), body)
-
-    def refused(
-        self, path: str, who: Caller, headers: HeaderLines = (), body: bytes = CONTENT
-    ) -> RegistryError:
-        """The refusal of one."""
-        return self.assertRaises(RegistryError, self.made, path, who, headers, body)
-
-    def test_whole(self) -> None:
-        """Bytes, type and digest pass; what a shared cache could keep it by does not."""
-        answer = self.made(BY_DIGEST, caller(), [TYPE, (b"Cache-Control", b"public"), (b"Age", b"9")])
-        self.assertEqual((answer.status, answer.content, answer.length), (200, CONTENT, SIZE))
-        self.assertEqual(
-            answer.headers,
-            (
-                TYPE,
-                (b"Cache-Control", b"private, no-transform"),
-                (b"Docker-Distribution-Api-Version", b"registry/2.0"),
-                (b"Docker-Content-Digest", DIGEST.encode()),
-            ),
-        )
-
-    def test_checked(self) -> None:
-        """Bytes that are not the digest's are refused, by the reference or by upstream's own word."""
-        told = (b"Docker-Content-Digest", DIGEST.encode())
-        self.assertEqual(self.made(MANIFEST, caller(), [told]).content, CONTENT)
-        sha = f"/v2/a/b/manifests/sha512:{sha512(CONTENT).hexdigest()}"
-        self.assertEqual(self.made(sha, caller(), [told]).content, CONTENT)
-        for path in (BY_DIGEST, MANIFEST, sha):
-            error = self.refused(path, caller(), [told], CONTENT[:-1])
-            self.assertEqual((error.status, error.code), (502, "UNAVAILABLE"))
-            self.assertIn("broken manifest", error.message)
-
-    def test_uncheckable(self) -> None:
-        """Without a digest, with one of an unknown kind, and under a coding nothing can be checked."""
-        self.assertEqual(self.made(MANIFEST, caller(), body=b"x").content, b"x")
-        self.assertEqual(self.made("/v2/a/b/manifests/blake3:abc", caller(), body=b"x").content, b"x")
-        packed = gzip.compress(CONTENT)
-        coding = (b"Content-Encoding", b"gzip")
-        answer = self.made(BY_DIGEST, caller(), [coding], packed)
-        self.assertEqual((answer.content, values(answer, b"Content-Encoding")), (packed, [b"gzip"]))
-
-    def test_range(self) -> None:
-        """A single range is cut here from the checked bytes."""
-        for value, first, last in (("bytes=0-0", 0, 0), ("bytes=250-999", 250, 255), ("bytes=-2", 254, 255)):
-            answer = self.made(BY_DIGEST, ranged(value))
-            self.assertEqual((answer.status, answer.content), (206, CONTENT[first : last + 1]))
-            self.assertEqual(answer.length, last - first + 1)
-            self.assertEqual(values(answer, b"Content-Range"), [f"bytes {first}-{last}/256".encode()])
-
-    def test_ignored(self) -> None:
-        """Several ranges, other units and nonsense are ignored, as the specification allows."""
-        for value in ("bytes=0-1,5-6", "items=0-1", "bytes=5-1", "bytes=", "bytes=x-y"):
-            self.assertEqual(self.made(BY_DIGEST, ranged(value)).content, CONTENT)
-
-    def test_unsatisfiable(self) -> None:
-        """A range behind the end is 416 with the size."""
-        for value in ("bytes=256-", "bytes=-0"):
-            error = self.refused(BY_DIGEST, ranged(value))
-            self.assertEqual((error.status, error.headers), (416, (("Content-Range", "bytes */256"),)))
-
-    def test_if_range(self) -> None:
-        """A range under a condition is given only for the same strong ETag."""
-        for etag, condition, status in (
-            (b'"e"', b'"e"', 206),
-            (b'"e"', b'"f"', 200),
-            (b'W/"e"', b'W/"e"', 200),
-            (b'"e"', b"Mon, 23 Nov 2026 12:00:30 GMT", 200),
-            (None, b'"e"', 200),
-        ):
-            headers = [] if etag is None else [(b"ETag", etag)]
-            who = caller((b"Range", b"bytes=1-2"), (b"If-Range", condition))
-            self.assertEqual(self.made(BY_DIGEST, who, headers).status, status, (etag, condition))
-
-    @settings(derandomize=True, max_examples=150, deadline=None)
-    @given(RANGES, st.integers(0, 30))
-    def test_reference(self, value: str, size: int) -> None:
-        """What a client gets for any range is that slice of the content, or 416."""
-        body = CONTENT[:size]
-        wanted = expected(value, size)
-        if wanted is None:
-            self.assertEqual(self.refused(MANIFEST, ranged(value), (), body).status, 416)
-            return
-        answer = self.made(MANIFEST, ranged(value), (), body)
-        self.assertEqual(answer.content, body[wanted[0] : wanted[1] + 1])
 
 
 class BlobTests(SynchronousTestCase):

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -103,9 +104,10 @@ class MakeServiceTests(SynchronousTestCase):
         restore = partial(sys.modules.__setitem__, name, before) if before else partial(sys.modules.pop, name)
         self.addCleanup(restore)
 
-    def build_service(self, reactor: object, settings: Settings) -> IService:
+    def build_service(self, reactor: object, settings: Settings, again: Callable[[], Settings]) -> IService:
         """In the place of the real wiring: note what it is given."""
         self.calls.append((reactor, settings))
+        self.again = again
         if "tcp:1" in settings.server.listen:
             raise SettingsError("server.listen", "is taken", "choose another port")
         return self.service
@@ -118,6 +120,13 @@ class MakeServiceTests(SynchronousTestCase):
         self.assertIs(makeService(options), self.service)
         self.assertEqual(self.calls, [(reactor, load(options, os.environ, Places()))])
         self.assertEqual(self.calls[0][1].log.level, "debug")
+
+    def test_reload(self) -> None:
+        """The wiring can read the settings anew: the same flags, the environment and file as they are then."""
+        makeService(parsed("--listen=tcp:5001"))
+        os.environ["DOCXY_LOG_LEVEL"] = "warn"
+        anew = self.again()
+        self.assertEqual((anew.server.listen, anew.log.level), (("tcp:5001",), "warn"))
 
     def test_errors(self) -> None:
         """A wrong setting ends the start with its one line, whether reader or wiring finds it."""

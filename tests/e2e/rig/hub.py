@@ -37,7 +37,8 @@ UPSTREAM_HOSTS = {
     OTHER: ["ghcr.io"],
     OTHER_CDN: ["pkg-containers.githubusercontent.com"],
     FAULTY: ["faulty.test"],
-    FAULTY_CDN: ["cdn.faulty.test", "elsewhere.test"],
+    FAULTY_CDN: ["cdn.faulty.test", "elsewhere.test", "loopback.wild.test"],
+    "169.254.169.254": ["link-local.wild.test"],
 }
 MIRROR_HOSTS = {
     MIRROR: ["mirror.test", "ghcr.mirror.test"],

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .hub import DOCKER_HUB, FAULTY, FAULTY_CDN, GHCR, Hub, Registry
+from .hub import DOCKER_HUB, GHCR, Hub, Registry
 from .processes import Process, RigError, environment, run, wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -68,14 +68,11 @@ def faulty(hub: Hub, **more: Any) -> list[dict[str, Any]]:
         {
             "name": "faulty.test",
             "url": "https://faulty.test",
-            "redirects": ["cdn.faulty.test"],
+            "redirects": ["cdn.faulty.test", "*.wild.test"],
             "ca": str(hub.authority.cert),
             **more,
         }
     ]
-
-
-FAULTY_ADDRESSES = {"faulty.test": FAULTY, "cdn.faulty.test": FAULTY_CDN}
 
 
 def _toml(table: str, values: Mapping[str, Any]) -> str:

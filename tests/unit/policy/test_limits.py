@@ -102,6 +102,18 @@ class QuotaTests(SynchronousTestCase):
         quota.remember("k", 0.0, "5", wall_clock=WALL)
         self.assertEqual([quota.wait("k", now) for now in (5.0, 34.0, 35.0, 36.0)], [None, 2, None, 2])
 
+    def test_probe_without_result(self) -> None:
+        """A probe that ended and told nothing makes way for the next one; the memory stays."""
+        quota = Quota()
+        quota.release("k")
+        self.assertIsNone(quota.wait("k", 0.0))
+        quota.remember("k", 0.0, "5", wall_clock=WALL)
+        quota.release("k")
+        self.assertEqual(quota.wait("k", 4.0), 1)
+        self.assertEqual([quota.wait("k", 5.0), quota.wait("k", 5.0)], [None, 2])
+        quota.release("k")
+        self.assertEqual([quota.wait("k", 5.0), quota.wait("k", 5.0)], [None, 2])
+
     def test_keys_are_apart(self) -> None:
         """One credential's 429 is nobody else's."""
         quota = Quota()

@@ -6,16 +6,17 @@ Nothing waits: `Internet.advance` moves the clock and then every byte there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.task import Clock
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import LogEvent, formatEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, IOPump, connect
 from twisted.trial.unittest import SynchronousTestCase
@@ -37,6 +38,7 @@ _T = TypeVar("_T")
 _E = TypeVar("_E", bound=BaseException)
 
 LIMITS = LimitSettings()
+HERE = IPv4Address("TCP", "192.0.2.1", 1)
 WALL = 1_800_000_000.0  # when the tests take place
 HUB = "https://hub.example"
 REALM = "https://auth.example/token"
@@ -95,22 +97,15 @@ class Page(Resource):
         return self.answering(request, seen)
 
 
-class Transport(FakeTransport):  # type: ignore[misc]  # untyped
+class Transport(FakeTransport):
     """One side of a connection, which notes how it was ended."""
 
     aborted = False
-    paused = False
 
     def abortConnection(self) -> None:
         self.aborted = True
         self.stream.clear()
         super().abortConnection()
-
-    def pauseProducing(self) -> None:
-        self.paused = True
-
-    def resumeProducing(self) -> None:
-        self.paused = False
 
 
 class RawServer(Protocol):
@@ -226,8 +221,8 @@ class Internet:
         server_factory = self._servers.get(origin)
         if server_factory is None:
             return Deferred()
-        server = server_factory.buildProtocol(None)
-        client = client_factory.buildProtocol(None)
+        server = server_factory.buildProtocol(HERE)
+        client = client_factory.buildProtocol(HERE)
         assert server is not None
         assert client is not None
         pump = connect(server, Transport(server, True), client, Transport(client, False), clock=self.clock)
@@ -290,8 +285,9 @@ class UpstreamTestCase(SynchronousTestCase):
         self.clock = self.net.clock
         self.events: list[LogEvent] = []
         self.agent = self.net.agent()
-        globalLogPublisher.addObserver(self.events.append)
-        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        observer: Any = self.events.append
+        globalLogPublisher.addObserver(observer)
+        self.addCleanup(globalLogPublisher.removeObserver, observer)
 
     def side(self, ledger: TokenLedger | None = None, **changes: Any) -> Side:
         """Upstream, authority and tokens for the settings of the rig with ``changes``."""
@@ -320,14 +316,13 @@ class UpstreamTestCase(SynchronousTestCase):
         return self.done(found.body.read(1 << 20))
 
     def said(self) -> str:
-        """Everything that was logged, as an operator would read it."""
-        return "\n".join(str(event) for event in self.events)
+        """Everything that was logged, with all fields of every event."""
+        return "\n".join(f"{formatEvent(event)} {event}" for event in self.events)
 
     def assert_idle(self) -> None:
         """No timer runs but those of pooled connections and of the fake servers."""
         self.net.advance()
-        left = {call.func.__qualname__ for call in self.clock.getDelayedCalls()}
-        self.assertEqual(left - _HARMLESS_TIMERS, set())
+        self.assertEqual(set(timers(self.clock)) - _HARMLESS_TIMERS, set())
 
 
 _HARMLESS_TIMERS = {
@@ -335,6 +330,12 @@ _HARMLESS_TIMERS = {
     "HTTPFactory._updateLogDateTime",
     "TimeoutMixin.__timedOut",
 }
+
+
+def timers(clock: Clock) -> dict[str, Any]:
+    """The calls that wait on this clock, by the names of what they call."""
+    waiting: list[Any] = list(clock.getDelayedCalls())
+    return {call.func.__qualname__: call for call in waiting}
 
 
 def account(password_file: str) -> Account:
@@ -345,8 +346,3 @@ def account(password_file: str) -> Account:
 def lines(**headers: str) -> HeaderLines:
     """Header lines from keywords: ``accept_encoding`` is a header's name."""
     return [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
-
-
-def names(found: Sequence[tuple[bytes, bytes]]) -> set[str]:
-    """The lower-cased names of header lines."""
-    return {name.decode().lower() for name, _ in found}

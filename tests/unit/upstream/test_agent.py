@@ -36,7 +36,7 @@ from docxy.upstream.agent import (
     IdentityAgent,
     make_agent,
 )
-from tests.unit.upstream.rig import CDN, HUB, UpstreamTestCase, reply
+from tests.unit.upstream.rig import CDN, HUB, UpstreamTestCase, reply, timers
 from tests.unit.upstream.test_resolver import FixedResolver
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -47,7 +47,7 @@ class MakeAgentTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.reactor = MemoryReactorClock()
         self.reactor.nameResolver = FixedResolver("10.0.0.7", "8.8.8.8", "2a00::8")
-        EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        EventLoggingObserver.createWithCleanup(self, globalLogPublisher)  # type: ignore[arg-type]
 
     def ask(self, url: bytes, **network: Any) -> Deferred[IResponse]:
         """Ask for a URL by an agent with these network settings."""
@@ -114,7 +114,7 @@ class MakeAgentTests(SynchronousTestCase):
         protocol.makeConnection(StringTransport())
         protocol.dataReceived(OK + b"Content-Length: 0\r\n\r\n")
         self.successResultOf(waiting)
-        (call,) = [c for c in self.reactor.getDelayedCalls() if "_removeConnection" in c.func.__qualname__]
+        call = timers(self.reactor)["HTTPConnectionPool._removeConnection"]
         self.assertEqual((call.getTime(), call.func.__self__.maxPersistentPerHost), (POOL_IDLE, POOL_SIZE))
 
     def test_interfaces(self) -> None:
@@ -154,7 +154,7 @@ class Aborted(StringTransport):
 
 class BoundedClientTests(SynchronousTestCase):
     def setUp(self) -> None:
-        EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        EventLoggingObserver.createWithCleanup(self, globalLogPublisher)  # type: ignore[arg-type]
         self.transport = Aborted(lenient=True)
         self.idle: list[object] = []
         client = BoundedFactory(self.idle.append, "here").buildProtocol(None)
@@ -172,8 +172,8 @@ class BoundedClientTests(SynchronousTestCase):
         self.assertNoResult(waiting)
         self.client.connectionLost(Failure(ConnectionLost()))
         failure = self.failureResultOf(waiting, ResponseFailed)
-        self.assertIsInstance(failure.value.reasons[0].value, HeadTooLarge)  # type: ignore[union-attr]
-        self.assertIn(str(MAX_HEAD), str(failure.value.reasons[0].value))  # type: ignore[union-attr]
+        self.assertIsInstance(failure.value.reasons[0].value, HeadTooLarge)
+        self.assertIn(str(MAX_HEAD), str(failure.value.reasons[0].value))
 
     def test_large_head_passes(self) -> None:
         """A head somewhat below the limit is read, in one delivery or in many."""

@@ -4,6 +4,8 @@ Tests of `docxy.upstream.authority`: who gives out tokens, learnt from a registr
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError
 
 from docxy.interfaces import Authority
@@ -22,9 +24,10 @@ BEARER = challenge(f'Bearer realm="{LEARNT}",service="hub",scope="x"')
 
 
 class AuthoritySourceTests(UpstreamTestCase):
-    def source(self, **changes: object) -> AuthoritySource:
+    def source(self, **changes: Any) -> AuthoritySource:
         """What learns, by default without anything known."""
-        return self.side(**{"realm": None, "service": None, **changes}).authorities
+        unknown: dict[str, Any] = {"realm": None, "service": None}
+        return self.side(**(unknown | changes)).authorities
 
     def learnt(self, answering: Answering, **changes: object) -> Authority:
         """What is made of a registry's answer to the ping."""

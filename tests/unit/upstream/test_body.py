@@ -53,6 +53,7 @@ class ResponseBodyTests(SynchronousTestCase):
         self.assertEqual((self.transport.producerState, taken.data), ("producing", b"abc"))
         self.client.dataReceived(b"def")
         self.assertEqual(taken.data, b"abcdef")
+        assert taken.closedReason is not None
         self.assertTrue(taken.closedReason.check(ResponseDone))
 
     def test_read_whole(self) -> None:
@@ -142,7 +143,7 @@ class ResponseBodyTests(SynchronousTestCase):
         """`close` reaches a transport that is paused, where a TLS farewell would wait for ever."""
         taken = AccumulatingProtocol()
         self.body(b"Content-Length: 9\r\n\r\n").deliver(taken)
-        taken.transport.pauseProducing()
+        self.transport.pauseProducing()
         close(taken)
         self.assertEqual(self.transport.producerState, "stopped")
 

@@ -85,7 +85,7 @@ def public(address: str, host: str) -> bool:
 
 class CheckedResolverTests(SynchronousTestCase):
     def setUp(self) -> None:
-        self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)
+        self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)  # type: ignore[arg-type]
 
     def told(self, *addresses: str) -> list[str]:
         """What becomes of a name that resolves to these."""

@@ -101,7 +101,7 @@ class SharedByKeyTests(SynchronousTestCase):
         """A waiter that another one's callback cancels is simply cancelled, of a result or of a failure."""
         for outcome in ("done", KeyError("gone")):
             first, second = self.shared.join("a", self.start), self.shared.join("a", self.start)
-            first.addBoth(lambda _, second=second: second.cancel())
+            first.addBoth(lambda _, other: other.cancel(), second)
             work = self.started.pop()
             work.errback(outcome) if isinstance(outcome, Exception) else work.callback(outcome)
             self.failureResultOf(second, CancelledError)

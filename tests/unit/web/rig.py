@@ -18,10 +18,11 @@ from twisted.internet.error import ConnectionAborted, ConnectionDone, Connection
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource
+from zope.interface import implementer
 
 from docxy.auth import Auth
 from docxy.interfaces import Clocks
@@ -99,7 +100,7 @@ class Line(StringTransport):
         """Write it all."""
         self.write(b"".join(data))
 
-    def setTcpNoDelay(self, enabled: bool) -> None:  # noqa: N802 Twisted calls it
+    def setTcpNoDelay(self, enabled: bool) -> None:
         """As sockets have it."""
 
     def take(self, size: int | None = None) -> None:
@@ -293,13 +294,18 @@ class Rig:
         return len(self.site._channels)
 
 
+@implementer(ILogObserver)
 class Logged:
     """The events logged while a test runs."""
 
     def __init__(self, test: SynchronousTestCase) -> None:
         self.events: list[LogEvent] = []
-        globalLogPublisher.addObserver(self.events.append)
-        test.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+        globalLogPublisher.addObserver(self)
+        test.addCleanup(globalLogPublisher.removeObserver, self)
+
+    def __call__(self, event: LogEvent) -> None:
+        """Keep one."""
+        self.events.append(event)
 
     @property
     def access(self) -> list[LogEvent]:

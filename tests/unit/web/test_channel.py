@@ -9,8 +9,7 @@ from twisted.web.http import HTTPChannel
 from docxy.testing import MemoryBody, reply
 from docxy.web.channel import LINGER, MAX_AHEAD, MAX_FORM, MAX_HEADERS, MirrorChannel
 from docxy.web.closing import PATIENCE
-
-from .rig import HOST, Logged, Rig, request, with_limits
+from tests.unit.web.rig import HOST, Logged, Rig, request, with_limits
 
 FORM = "Content-Type: application/x-www-form-urlencoded"
 MANIFEST = "/v2/library/alpine/manifests/latest"
@@ -193,7 +192,8 @@ class BodyTests(RefusalCase):
     def test_chunked(self) -> None:
         """A chunked form is refused as it outgrows 64 KiB, its end included in the same delivery or not."""
         head = request("POST", "/auth/token", FORM, "Transfer-Encoding: chunked")
-        for body in (chunk(b"x" * (MAX_FORM + 1)), chunk(b"x" * MAX_FORM) + chunk(b"x")):
+        large = chunk(b"x" * (MAX_FORM + 1))
+        for body in (large, large + large, chunk(b"x" * MAX_FORM) + chunk(b"x")):
             for end in (b"", chunk(b"")):
                 with self.subTest(body=len(body), end=end):
                     self.refused(head + body + end, 413, "SIZE_INVALID")
@@ -388,6 +388,16 @@ class LeavingTests(SynchronousTestCase):
         self.assertTrue(self.line.aborted)
         rig.clock.advance(0)
         self.assertEqual(rig.connections(), 0)
+        self.assertEqual(rig.clock.getDelayedCalls(), [])
+
+    def test_told_to_leave_again(self) -> None:
+        """A connection that leaves already goes on leaving."""
+        rig, channel = self.leaving()
+        watch = channel._leaving
+        channel.leave(1.0)
+        self.assertIs(channel._leaving, watch)
+        self.line.take()
+        rig.clock.advance(0)
         self.assertEqual(rig.clock.getDelayedCalls(), [])
 
     def test_abort_without_transport(self) -> None:

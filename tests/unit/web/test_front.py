@@ -7,8 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from docxy.settings.forms import network
 from docxy.testing import reply
 from docxy.web.front import MAX_AUTHORIZATION
-
-from .rig import CLIENT, HOST, Logged, Rig, settings
+from tests.unit.web.rig import CLIENT, HOST, Logged, Rig, settings
 
 PROXY = "10.1.2.3"
 

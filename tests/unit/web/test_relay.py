@@ -21,8 +21,7 @@ from docxy.web.closing import PATIENCE
 from docxy.web.exchange import Exchange
 from docxy.web.relay import BodyRelay, RelayEnded
 from docxy.web.request import MirrorRequest
-
-from .rig import Came, Connection, Rig, request
+from tests.unit.web.rig import Came, Connection, Rig, request
 
 STALL = 15.0
 CLIENT_STALL = 300.0
@@ -272,7 +271,7 @@ class SlowClientTests(RelayCase):
 
     def test_late_data(self) -> None:
         """Data that arrives although upstream is paused is passed on in its turn."""
-        body = MemoryBody(b"x" * 131072, end="never")
+        body = MemoryBody(b"x" * 131072, end="never", piece=131072)
         connection = self.start(body, 131073, reading=False)
         self.assertTrue(body.paused)
         self.resource.relay.dataReceived(b"y")

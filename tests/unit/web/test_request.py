@@ -7,8 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import Resource
 
 from docxy.web.request import MirrorRequest
-
-from .rig import Rig, request
+from tests.unit.web.rig import Rig, request
 
 
 class Kept(Resource):

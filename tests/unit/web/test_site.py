@@ -13,8 +13,18 @@ from docxy.tls.certificates import CertificatePair
 from docxy.tls.server import server_creator
 from docxy.web.site import TurnedAway
 from tests.unit.tls import throwaway
-
-from .rig import GHCR, HUB, Connection, Line, Logged, Rig, address, request, settings, with_limits
+from tests.unit.web.rig import (
+    GHCR,
+    HUB,
+    Connection,
+    Line,
+    Logged,
+    Rig,
+    address,
+    request,
+    settings,
+    with_limits,
+)
 
 HEX = "a" * 64
 DIGEST = f"sha256:{HEX}"

@@ -1,0 +1,345 @@
+"""The wiring, and the life of the service."""
+
+from __future__ import annotations
+
+import resource
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.application.service import Application, IServiceCollection
+from twisted.internet.error import CannotListenError
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import ILogObserver
+from twisted.trial.unittest import SynchronousTestCase
+
+from docxy import service
+from docxy.service import MirrorService, build_service, https_url
+from docxy.settings.values import LogSettings, Settings, SettingsError, TLSSettings
+from tests.unit.tls import throwaway
+from tests.unit.web.rig import Connection, Logged, address
+from tests.unit.web.rig import settings as mirror_settings
+
+
+class Reactor(MemoryReactorClock):
+    """A reactor whose end can be asked for."""
+
+    def __init__(self, taken: int | None = None) -> None:
+        super().__init__()
+        self.taken = taken
+        self.stops = 0
+        self.threads = 0
+
+    def listenTCP(self, port: int, *args: Any, **kwargs: Any) -> Any:
+        """Refuse the port that is taken."""
+        if port == self.taken:
+            raise CannotListenError("127.0.0.1", port, OSError(98, "Address already in use"))
+        return super().listenTCP(port, *args, **kwargs)
+
+    def stop(self) -> None:
+        """Count it."""
+        self.stops += 1
+
+    def suggestThreadPoolSize(self, size: int) -> None:  # noqa: N802 Twisted's name
+        """Keep it."""
+        self.threads = size
+
+
+def settings(*listen: str, **more: Any) -> Settings:
+    """Settings of a service on loopback."""
+    found = mirror_settings(
+        listen=tuple(f"tcp:{port}:interface=127.0.0.1" for port in (listen or ("5000",))),
+        redirect=tuple(more.pop("redirect", ())),
+        public_urls=tuple(more.pop("public_urls", ("https://mirror.example.com",))),
+    )
+    return replace(found, **more)
+
+
+class ServiceCase(SynchronousTestCase):
+    """Tests of a whole service in memory."""
+
+    def setUp(self) -> None:
+        """A reactor, and the limits of this process as they were."""
+        self.logged = Logged(self)
+        self.reactor = Reactor()
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, limits)
+
+    def build(self, found: Settings, load: Callable[[], Settings] | None = None) -> MirrorService:
+        """The service of these settings, bound."""
+        built = build_service(self.reactor, found, load)
+        assert isinstance(built, MirrorService)
+        return built
+
+    def pair(self, *names: str) -> TLSSettings:
+        """A certificate and its key, in files."""
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        leaf = throwaway.leaf(*names)
+        chain = [leaf.pem, throwaway.intermediate().pem]
+        return TLSSettings(
+            throwaway.write(folder / "cert", chain), throwaway.write(folder / "key", leaf.key_pem())
+        )
+
+    def connect(self, index: int = 0) -> Connection:
+        """A client of the listener of this number."""
+        site = self.reactor.tcpServers[index][1]
+        return Connection(site, cast("Any", self.reactor), address("127.0.0.1"), address("127.0.0.1", 5000))
+
+    def said(self, level: str) -> list[str]:
+        """What docxy.service has logged at this level."""
+        return [
+            str(event["log_format"]).format(**event)
+            for event in self.logged.events
+            if event.get("log_namespace") == "docxy.service" and event["log_level"].name == level
+        ]
+
+
+class BindTests(ServiceCase):
+    """Listeners are opened as the service is built."""
+
+    def test_all(self) -> None:
+        """Every endpoint listens; all of `listen` share one site, and so do those of `redirect`."""
+        self.build(settings("5000", "5001", redirect=("tcp:8080:interface=127.0.0.1",)))
+        ports = [(port, factory) for port, factory, _, _ in self.reactor.tcpServers]
+        self.assertEqual([port for port, _ in ports], [5000, 5001, 8080])
+        self.assertIs(ports[0][1], ports[1][1])
+        self.assertIsNot(ports[0][1], ports[2][1])
+        self.assertEqual(self.connect().get("/health").status, 200)
+
+    def test_taken(self) -> None:
+        """A taken port is told by its setting; what was open already is closed again."""
+        self.reactor.taken = 5001
+        for found, key in (
+            (settings("5000", "5001"), "server.listen"),
+            (settings("5000", redirect=("tcp:5001:interface=127.0.0.1",)), "server.redirect"),
+        ):
+            error = self.assertRaises(SettingsError, self.build, found)
+            self.assertEqual(error.key, key)
+            self.assertIn("is taken by another process", error.problem)
+
+    def test_malformed(self) -> None:
+        """An endpoint that means nothing is told by its setting."""
+        found = replace(settings(), server=replace(settings().server, listen=("nonsense:1",)))
+        self.assertEqual(self.assertRaises(SettingsError, self.build, found).key, "server.listen")
+
+    def test_broken_certificate(self) -> None:
+        """A pair that cannot serve is told before anything is opened."""
+        tls = self.pair()
+        found = settings(tls=TLSSettings(tls.cert, self.pair("other.example").cert))
+        self.assertIn("tls.", self.assertRaises(SettingsError, self.build, found).key)
+        self.assertEqual(self.reactor.tcpServers, [])
+
+    def test_tls(self) -> None:
+        """A TLS listener shows the certificate, whose names are believed."""
+        found = settings(tls=self.pair("cert.example"))
+        found = replace(found, server=replace(found.server, listen=("ssl:5443:interface=127.0.0.1",)))
+        self.build(found)
+        site = self.reactor.tcpServers[0][1].wrappedFactory
+        connection = Connection(site, cast("Any", self.reactor), address("::1"), address("::1"))
+        challenge = connection.get("/v2/", host="cert.example").headers["WWW-Authenticate"]
+        self.assertIn('realm="http://cert.example/auth/token"', challenge)
+
+
+class LifeTests(ServiceCase):
+    """Start, drain, end."""
+
+    def setUp(self) -> None:
+        """A service that runs."""
+        super().setUp()
+        self.service = self.build(settings(warnings=("be careful",)))
+        self.service.startService()
+
+    def test_start(self) -> None:
+        """The start says what is mirrored where, and every warning."""
+        [line] = self.said("info")
+        self.assertRegex(line, r"docxy \S+ mirrors docker.io on tcp:5000:interface=127.0.0.1")
+        self.assertIn("be careful", self.said("warn"))
+        self.assertEqual(self.reactor.threads, service.LOOKUP_THREADS)
+
+    def test_drain_idle(self) -> None:
+        """Without connections the end comes at once, and no clock runs on."""
+        self.successResultOf(self.service.stopService())
+        self.assertEqual(self.said("info")[1:], ["draining for up to 30 s", "drained"])
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+        self.assertFalse(self.service.running)
+
+    def busy(self) -> Connection:
+        """A client in the middle of its request."""
+        connection = self.connect()
+        connection.send(b"POST /auth/token HTTP/1.1\r\nHost: x\r\n")
+        connection.http._handlingRequest = True
+        return connection
+
+    def test_drain_ends(self) -> None:
+        """What has not ended after `server.drain` seconds is ended."""
+        connection = self.busy()
+        stopped = self.service.stopService()
+        self.reactor.advance(29.9)
+        self.assertNoResult(stopped)
+        self.reactor.advance(0.2)
+        self.reactor.advance(0)
+        self.assertTrue(connection.line.aborted)
+        self.successResultOf(stopped)
+
+    def test_terminate(self) -> None:
+        """The first signal asks the reactor to stop, the second ends all connections."""
+        connection = self.busy()
+        self.service.terminate()
+        self.assertEqual(self.reactor.stops, 1)
+        stopped = self.service.stopService()
+        self.service.terminate()
+        self.reactor.advance(0)
+        self.assertTrue(connection.line.aborted)
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.stops, 1)
+        self.assertIn("ending at once", self.said("info"))
+
+    def test_signals(self) -> None:
+        """Four signals are ours."""
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)
+        for number in numbers:
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        for hook, args, kwargs in self.reactor.whenRunningHooks:
+            hook(*args, **kwargs)
+        self.assertEqual(len({signal.getsignal(number) for number in numbers}), 1)
+
+    def test_no_handover(self) -> None:
+        """USR2 says that there is nobody to hand over to."""
+        service._no_handover()
+        self.assertIn("SIGUSR2", self.said("warn")[-1])
+
+
+class StartTests(ServiceCase):
+    """What is found out at the start."""
+
+    def test_certificate_warnings(self) -> None:
+        """A certificate's warnings are said."""
+        cert = self.pair("cert.example")
+        built = self.build(settings(tls=cert))
+        assert built._creator is not None
+        built._creator.replace(replace(built._creator.pair, warnings=("expires soon",)))
+        self.assertIn("expires soon", built._warnings())
+
+    def test_no_trust_roots(self) -> None:
+        """A machine without trust roots is told what to install."""
+        self.patch(service, "trust_roots_present", lambda: False)
+        self.assertIn("ca-certificates", self.build(settings())._warnings()[-1])
+
+    def test_file_limit(self) -> None:
+        """The limit of open files is raised as far as may be, and what is missing is said."""
+        for soft, hard, raised, said in (
+            (100, 100_000, 8448, 0),
+            (100, resource.RLIM_INFINITY, 8448, 0),
+            (100, 1000, 1000, 1),
+            (50_000, 50_000, 50_000, 0),
+        ):
+            limits: list[Any] = [(soft, hard)]
+            self.patch(resource, "getrlimit", lambda _, limits=limits: limits[-1])
+            self.patch(resource, "setrlimit", lambda _, new, limits=limits: limits.append(new))
+            warnings = list(service._raise_file_limit(settings()))
+            self.assertEqual((limits[-1][0], len(warnings)), (raised, said))
+
+    def test_log(self) -> None:
+        """An application's log is written as the settings say; another parent's is not ours."""
+        self.patch(service.sys, "argv", ["twistd", "-n"])
+        application = Application("docxy")
+        self.build(settings(log=LogSettings(format="json"))).setServiceParent(application)
+        self.assertIsNotNone(cast("Any", application).getComponent(ILogObserver, None))
+        other = Application("other")
+        self.build(settings("5001")).setServiceParent(IServiceCollection(other))
+        self.assertIsNone(cast("Any", other).getComponent(ILogObserver, None))
+
+
+class ReloadTests(ServiceCase):
+    """HUP."""
+
+    def test_nothing_changed(self) -> None:
+        """Where nothing changed that is all that is said, without a way to load as well."""
+        found = settings()
+        for load in (None, lambda: found):
+            self.build(found, load).reload()
+        self.assertEqual(self.said("info"), ["reloaded", "reloaded"])
+
+    def test_certificate(self) -> None:
+        """The new certificate is shown, from wherever it is now, and its names are believed."""
+        old, new = self.pair("old.example"), self.pair("new.example")
+        built = self.build(settings(tls=old), lambda: settings(tls=new))
+        assert built._creator is not None
+        self.assertEqual(built._creator.pair.names, ("old.example",))
+        built.reload()
+        self.assertEqual(built._creator.pair.names, ("new.example",))
+        self.assertEqual(self.said("info"), ["reloaded"])
+
+    def test_certificate_gone(self) -> None:
+        """Settings without a certificate leave the old one in its place."""
+        built = self.build(settings(tls=self.pair("old.example")), lambda: settings("5001"))
+        built.reload()
+        assert built._creator is not None
+        self.assertEqual(built._creator.pair.names, ("old.example",))
+        self.assertEqual(self.said("warn"), ["reloaded; a restart is needed for: server"])
+
+    def test_restart_needed(self) -> None:
+        """What a running service does not take over is named."""
+        changed = replace(settings("5001"), log=LogSettings("json"), upstreams=settings().upstreams * 2)
+        self.build(settings(), lambda: changed).reload()
+        self.assertEqual(self.said("warn"), ["reloaded; a restart is needed for: server, upstream, log"])
+
+    def test_wrong(self) -> None:
+        """Wrong settings change nothing and say what is wrong."""
+
+        def load() -> Settings:
+            raise SettingsError("server.drain", "is wrong", "mend it")
+
+        self.build(settings(), load).reload()
+        self.assertEqual(self.said("error"), ["not reloaded: server.drain: is wrong; mend it"])
+
+
+class RedirectTests(ServiceCase):
+    """The plain twin of a TLS listener."""
+
+    def location(self, host: str, **more: Any) -> str:
+        """Where it leads who calls it by this name."""
+        self.reactor = Reactor()
+        self.build(settings(redirect=("tcp:8080:interface=127.0.0.1",), **more))
+        return str(self.connect(1).get("/", host=host).headers["Location"])
+
+    def test_public(self) -> None:
+        """It leads to the public URL, whoever asks and by whichever name."""
+        self.assertEqual(self.location("evil.example"), "https://mirror.example.com/")
+
+    def test_without_public(self) -> None:
+        """Without one it leads to the name of the certificate, or to our own address."""
+        self.assertEqual(self.location("127.0.0.1:8080", public_urls=()), "https://127.0.0.1/")
+        self.assertEqual(self.location("evil.example", public_urls=()), "https://127.0.0.1/")
+
+    def test_url(self) -> None:
+        """The port is that of the TLS listener, an IPv6 address stays in its brackets."""
+        for base, listen, url in (
+            ("http://a.example", ("ssl:443",), "https://a.example"),
+            ("http://a.example:8080", ("tcp:80", "ssl:8443"), "https://a.example:8443"),
+            ("http://[2001:db8::1]:80", ("ssl:443",), "https://[2001:db8::1]"),
+            ("http://[::1]", ("ssl:8443",), "https://[::1]:8443"),
+            ("http://a.example", ("ssl:systemd:domain=INET:index=0",), "https://a.example"),
+            ("http://a.example", (), "https://a.example"),
+        ):
+            self.assertEqual(https_url(base, listen), url)
+
+    def test_open_to_all(self) -> None:
+        """Clients outside of `server.allow` are told where the mirror is as well."""
+        found = settings(redirect=("tcp:8080:interface=127.0.0.1",))
+        nobody = mirror_settings(allow=()).server
+        self.assertEqual(nobody.allow, ())
+        allow = (throwaway_network(),)
+        self.build(replace(found, server=replace(found.server, allow=allow)))
+        self.assertEqual(self.connect(0).get("/health").status, 403)
+        self.assertEqual(self.connect(1).get("/").status, 308)
+
+
+def throwaway_network() -> Any:
+    """A network that no client of these tests is in."""
+    from docxy.settings.forms import network
+
+    return network("198.51.100.0/24")

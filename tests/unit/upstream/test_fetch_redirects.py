@@ -1,0 +1,170 @@
+"""
+Tests of the redirects that `docxy.upstream.fetch` follows, against sites in memory.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from zope.interface import implementer
+
+from docxy.interfaces import (
+    Reply,
+    UpstreamBroken,
+    UpstreamUnreachable,
+)
+from tests.unit.upstream.rig import (
+    CDN,
+    HUB,
+    Answering,
+    Answers,
+    UpstreamTestCase,
+    lines,
+    reply,
+)
+
+NEAR = "https://near.example"
+BLOB = b"/v2/a/blobs/sha256:00"
+SECRETS = lines(authorization="Bearer t0ken", cookie="c=1", range="bytes=5-", accept="a/b")
+
+
+def redirect(location: str | None, status: int = 307) -> Answering:
+    """A server that sends everybody elsewhere."""
+    return reply(status, b"see there") if location is None else reply(status, b"see there", location=location)
+
+
+class RedirectTests(UpstreamTestCase):
+    def fetch(self, method: bytes = b"GET", target: bytes = BLOB, **changes: Any) -> Deferred[Reply]:
+        """Ask for a blob with credentials."""
+        return self.side(**changes).upstream.fetch(method, target, SECRETS)
+
+    def broken(self, expected: str, **changes: Any) -> None:
+        """A fetch fails as broken, with a text that says this and repeats no query."""
+        text = str(self.failed(self.fetch(**changes), UpstreamBroken))
+        self.assertIn(expected, text)
+        self.assertNotIn("sig", text)
+        self.assert_idle()
+
+    def test_redirect_to_storage(self) -> None:
+        """The CDN sees method, Range and the query's very bytes, and neither credential nor cookie."""
+        location = f"{CDN}:8443/b?sig=%2b/~%7E&x=a+b#part"
+        for method in (b"GET", b"HEAD"):
+            for status in (301, 302, 303, 307, 308):
+                self.net.seen.clear()
+                self.net.serve(HUB, redirect(location, status))
+                self.net.serve(f"{CDN}:8443", reply(206, b"bytes"))
+                found = self.done(self.fetch(method))
+                self.assertEqual(
+                    (found.status, found.redirected, found.host), (206, True, "cdn.example:8443")
+                )
+                seen = self.net.seen[-1]
+                self.assertEqual(str(seen), f"{method.decode()} {CDN}:8443/b?sig=%2b/~%7E&x=a+b")
+                shown = [seen.header(name) for name in ("Host", "Range", "Authorization", "Cookie")]
+                self.assertEqual(shown, ["cdn.example:8443", "bytes=5-", None, None])
+                found.body.drop()
+
+    def test_within_the_registry(self) -> None:
+        """A redirect to another path of the registry keeps the credentials."""
+        self.net.serve(
+            HUB, Answers({BLOB.decode(): (307, {"Location": "/other?x"}, b""), "/other": (200, {}, b"ok")})
+        )
+        found = self.done(self.fetch())
+        self.assertEqual((found.redirected, self.text(found)), (False, b"ok"))
+        self.assertEqual(self.net.transcript()[1], f"GET {HUB}/other?x")
+        self.assertEqual(self.net.seen[1].header("Authorization"), "Bearer t0ken")
+
+    def test_relative_second_hop(self) -> None:
+        """A relative Location belongs to the URL that sent it, not to the first one."""
+        self.net.serve(HUB, redirect(f"{CDN}/sub/one?a"))
+        self.net.serve(
+            CDN, Answers({"/sub/one": (302, {"Location": "two?b"}, b""), "/sub/two": (200, {}, b"ok")})
+        )
+        self.assertEqual(self.text(self.done(self.fetch())), b"ok")
+        self.assertEqual(self.net.transcript()[1:], [f"GET {CDN}/sub/one?a", f"GET {CDN}/sub/two?b"])
+
+    def test_back_again(self) -> None:
+        """Credentials that were dropped stay dropped when the way leads back to the registry."""
+        self.net.serve(
+            HUB, Answers({BLOB.decode(): (307, {"Location": f"{CDN}/x"}, b""), "/back": (200, {}, b"ok")})
+        )
+        self.net.serve(CDN, redirect(f"{HUB}/back"))
+        found = self.done(self.fetch())
+        self.assertEqual((self.text(found), found.redirected), (b"ok", True))
+        self.assertEqual(
+            [seen.header("Authorization") for seen in self.net.seen], ["Bearer t0ken", None, None]
+        )
+
+    def test_port_is_another_origin(self) -> None:
+        """The registry's own host on another port gets no credentials."""
+        self.net.serve(HUB, redirect(f"{HUB}:8443/x"))
+        self.net.serve(f"{HUB}:8443", reply(200))
+        self.done(self.fetch())
+        self.assertEqual(self.net.seen[1].header("Authorization"), None)
+
+    def test_loop(self) -> None:
+        """A loop ends after five hops."""
+        self.net.serve(HUB, redirect(f"{HUB}/again?sig=1"))
+        self.broken("more than 5 redirects")
+        self.assertEqual(len(self.net.seen), 6)
+
+    def test_refused_hops(self) -> None:
+        """Plain http, strangers, addresses and nonsense are not followed, and nothing is sent there."""
+        for location in (
+            "http://cdn.example/x?sig=1",
+            "https://stranger.example/x?sig=1",
+            "https://127.0.0.1/x?sig=1",
+            "https://2130706433/x?sig=1",
+            "https://user@cdn.example/x?sig=1",
+            "ftp://cdn.example/x?sig=1",
+            "https://cdn.example/" + "x" * 9000,
+        ):
+            self.net.serve(HUB, redirect(location))
+            self.broken("redirect")
+        self.assertEqual(set(self.net.dialled), {HUB})
+
+    def test_no_location(self) -> None:
+        """A redirect that does not say where to is broken."""
+        self.net.serve(HUB, redirect(None))
+        self.broken("no Location")
+
+    def test_unusable_names(self) -> None:
+        """A host name that IDNA does not know fails like any that cannot be reached."""
+
+        @implementer(IAgent)
+        class Picky:
+            def request(
+                self,
+                method: bytes,
+                uri: bytes,
+                headers: Headers | None = None,
+                bodyProducer: IBodyProducer | None = None,
+            ) -> Deferred[IResponse]:
+                raise UnicodeError(f"no such name in {uri!r}")
+
+        self.agent = Picky()
+        error = self.failed(self.fetch(), UpstreamUnreachable)
+        self.assertEqual(str(error), "its URL or host name cannot be used")
+
+    def test_signature_ran_out(self) -> None:
+        """A CDN's refusal asks the registry once more, for a fresh signature."""
+        locations = iter((f"{CDN}/old", f"{CDN}/new"))
+        self.net.serve(HUB, lambda request, seen: redirect(next(locations))(request, seen))
+        self.net.serve(CDN, Answers({"/old": (403, {}, b"expired"), "/new": (200, {}, b"ok")}))
+        self.assertEqual(self.text(self.done(self.fetch())), b"ok")
+        self.assertEqual([seen.header("Authorization") for seen in self.net.seen], ["Bearer t0ken", None] * 2)
+
+    def test_refused_twice(self) -> None:
+        """A CDN that refuses again has the last word; a registry's refusal is not asked for twice."""
+        for status in (401, 403):
+            self.net.seen.clear()
+            self.net.serve(HUB, redirect(f"{CDN}/x"))
+            self.net.serve(CDN, reply(status))
+            found = self.done(self.fetch())
+            self.assertEqual((found.status, found.redirected, len(self.net.seen)), (status, True, 4))
+            self.net.serve(HUB, reply(status))
+            self.net.seen.clear()
+            self.agent = self.net.agent()
+            self.assertEqual((self.done(self.fetch()).status, len(self.net.seen)), (status, 1))
