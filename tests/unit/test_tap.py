@@ -122,7 +122,7 @@ class MakeServiceTests(SynchronousTestCase):
         self.assertEqual(self.calls[0][1].log.level, "debug")
 
     def test_reload(self) -> None:
-        """The wiring can read the settings anew: the same flags, the environment and file as they are then."""
+        """The wiring can read the settings anew: the same flags, the environment as it is then."""
         makeService(parsed("--listen=tcp:5001"))
         os.environ["DOCXY_LOG_LEVEL"] = "warn"
         anew = self.again()
