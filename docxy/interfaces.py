@@ -75,8 +75,9 @@ class Reply:
     One upstream answer whose body has not been taken.
 
     ``length`` is the announced size of the body in bytes (of a HEAD: of what
-    GET would send); ``host`` is who sent it; ``redirected`` tells that it
-    came from another origin than the registry's.
+    GET would send); ``host`` is who sent it, from ``address`` where that is
+    known; ``redirected`` tells that it came from another origin than the
+    registry's.
     """
 
     status: int
@@ -85,6 +86,7 @@ class Reply:
     host: str
     redirected: bool
     body: IBody
+    address: str = ""
 
     def header(self, name: bytes) -> str | None:
         """The first value of header ``name``, if it was sent."""
@@ -103,12 +105,22 @@ class Reply:
 class IUpstream(Interface):
     """One registry to ask."""
 
-    def fetch(method: bytes, target: bytes, headers: HeaderLines) -> Deferred[Reply]:
+    def fetch(
+        method: bytes, target: bytes, headers: HeaderLines, avoid: frozenset[str] = frozenset()
+    ) -> Deferred[Reply]:
         """
         Ask for ``target`` (path and query) and follow redirects to the answer.
 
-        Fails with `UpstreamError`.  Credentials in ``headers`` reach the
-        registry's own origin and no other.
+        Tries again where a try fails before its headers; hosts in ``avoid``
+        come last among those on offer.  Fails with `UpstreamError`.
+        Credentials in ``headers`` reach the registry's own origin and no other.
+        """
+
+    def again(target: bytes, headers: HeaderLines, avoid: frozenset[str]) -> Deferred[Reply]:
+        """
+        One more GET of ``target`` after its body broke: the registry is asked afresh, on new connections.
+
+        A single try; the caller counts.  Fails with `UpstreamError`.
         """
 
     def ping(headers: HeaderLines) -> Deferred[Reply]:

@@ -76,6 +76,7 @@ class UpstreamSettings:
     repositories: tuple[str, ...] = ()  # globs; empty: all
     search_url: str | None = None
     stall: float = 15.0  # seconds
+    crawl: int = 0  # bytes a second below which a body is mended; 0: never
     verify: bool = True
     network: NetworkSettings = NetworkSettings()
 
@@ -113,6 +114,8 @@ class LimitSettings:
     answer: float = 10.0  # ping and token, in all
     first_header: float = 25.0  # manifests and blobs, in all
     attempt: float = 8.0  # each try of those
+    mend: float = 150.0  # without a byte, for a body that broke
+    mend_attempts: int = 8  # in a row without a byte
 
 
 @dataclass(frozen=True, slots=True)
