@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, TimeoutError
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from docxy.interfaces import Clocks, HeaderLines, IBody, Reply, UpstreamError, UpstreamTimedOut
+from docxy.interfaces import Clocks, Course, HeaderLines, Reply, Span, UpstreamError, UpstreamTimedOut
 from docxy.oci.errors import (
     BLOB_UNKNOWN,
     DENIED,
@@ -32,7 +32,6 @@ from docxy.oci.errors import (
     RegistryError,
 )
 from docxy.oci.headers import response_to_client
-from docxy.oci.ranges import Interval
 from docxy.oci.routes import Kind
 from docxy.oci.verify import Verifier
 from docxy.policy.limits import short_wait
@@ -78,18 +77,17 @@ class Caller:
 @dataclass(frozen=True, slots=True)
 class Stream:
     """
-    A body still to come from upstream.
+    A body still to come from upstream, in ``reply``.
 
-    ``window`` is the part of it that the client asked for where upstream
-    sends more; ``verifier`` checks all of it; ``stall`` is how many seconds
-    without a byte are borne.
+    ``span`` is what of the content the client gets; ``verifier`` checks all
+    of it.  ``is_mendable`` tells that bytes of another answer would fit in.
     """
 
-    body: IBody
-    host: str
-    stall: float
-    window: Interval | None = None
+    reply: Reply
+    span: Span
+    is_mendable: bool = False
     verifier: Verifier | None = None
+    course: Course = field(default_factory=Course)
 
 
 @dataclass(frozen=True, slots=True)

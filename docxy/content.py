@@ -8,7 +8,7 @@ manifests and the choice of what is verified.  Takes answers and makes answers; 
 from __future__ import annotations
 
 from docxy.answers import Answer, Caller, Stream
-from docxy.interfaces import HeaderLines, Reply
+from docxy.interfaces import HeaderLines, Reply, Span
 from docxy.oci.errors import RANGE_INVALID, UNAVAILABLE, RegistryError
 from docxy.oci.headers import Answer as HeaderKind
 from docxy.oci.headers import request_to_upstream, response_to_client
@@ -35,6 +35,17 @@ def request_headers(route: Route, caller: Caller, authorization: bytes | None) -
     if _may_be_partial(route, caller):
         return headers
     return [line for line in headers if line[0] not in _RANGES]
+
+
+def part_headers(caller: Caller, authorization: bytes | None, wanted: ByteRange) -> list[tuple[bytes, bytes]]:
+    """What a mending says to upstream: the client's words, but our own range and no conditions."""
+    unwanted = (*_RANGES, b"If-None-Match", b"If-Modified-Since")
+    headers = request_to_upstream(caller.headers, authorization=authorization)
+    last = "" if wanted.last is None else wanted.last
+    return [
+        *(line for line in headers if line[0] not in unwanted),
+        (b"Range", f"bytes={wanted.first}-{last}".encode("ascii")),
+    ]
 
 
 def fits(route: Route, caller: Caller, reply: Reply) -> bool:
@@ -133,6 +144,12 @@ def _single_range(caller: Caller) -> ByteRange | None:
     return ranges[0] if ranges is not None and len(ranges) == 1 else None
 
 
+def is_tail(caller: Caller) -> bool:
+    """Whether the client wants the content from a later byte on, as one does that resumes."""
+    wanted = _single_range(caller)
+    return wanted is not None and bool(wanted.first)
+
+
 def _unsatisfiable(size: int) -> RegistryError:
     return RANGE_INVALID.error(headers=(("Content-Range", str(ContentRange(None, size))),))
 
@@ -148,8 +165,8 @@ def blob(route: Route, upstream: UpstreamSettings, caller: Caller, reply: Reply)
         headers = [line for line in headers if line[0] != b"Content-Range"]
     wanted = _single_range(caller)
     if reply.status != 200 or wanted is None or reply.length is None or caller.header(b"if-range"):
-        verifier = _verifier(route, upstream, reply)
-        return streamed(upstream, caller, reply, headers, verifier)
+        stream = Stream(reply, _span(reply), _is_mendable(reply), _verifier(route, upstream, reply))
+        return Answer(reply.status, tuple(headers), reply.length, stream)
     interval = resolve(wanted, reply.length)
     if interval is None:
         reply.body.drop()
@@ -157,8 +174,26 @@ def blob(route: Route, upstream: UpstreamSettings, caller: Caller, reply: Reply)
     headers.append((b"Content-Range", str(ContentRange(interval, reply.length)).encode("ascii")))
     whole = interval.length == reply.length
     verifier = _verifier(route, upstream, reply) if whole else None
-    stream = Stream(reply.body, reply.host, upstream.stall, interval, verifier)
-    return Answer(206, tuple(headers), interval.length, stream)
+    span = Span(interval.first, interval.last + 1, reply.length)
+    return Answer(206, tuple(headers), interval.length, Stream(reply, span, _is_mendable(reply), verifier))
+
+
+def _part(reply: Reply) -> ContentRange | None:
+    """Which single part of the content a 206 is."""
+    told = parse_content_range(reply.header(b"content-range") or "") if reply.status == 206 else None
+    return told if told is not None and told.interval is not None else None
+
+
+def _span(reply: Reply) -> Span:
+    part = _part(reply)
+    if part is None or part.interval is None:
+        return Span(0, reply.length, reply.length if reply.status == 200 else None)
+    return Span(part.interval.first, part.interval.last + 1, part.size)
+
+
+def _is_mendable(reply: Reply) -> bool:
+    """Whether offsets mean the stored bytes: not so in a multipart or coded answer."""
+    return not reply.header(b"content-encoding") and (reply.status == 200 or _part(reply) is not None)
 
 
 def _verifier(route: Route, upstream: UpstreamSettings, reply: Reply) -> Verifier | None:
@@ -174,22 +209,15 @@ def _verifier(route: Route, upstream: UpstreamSettings, reply: Reply) -> Verifie
 def _is_whole(reply: Reply) -> bool:
     if reply.status == 200:
         return True
-    told = parse_content_range(reply.header(b"content-range") or "")
-    if told is None or told.interval is None or told.size is None:
+    part = _part(reply)
+    if part is None or part.interval is None:
         return False
-    return told.interval.first == 0 and told.interval.length == told.size
+    return part.interval.first == 0 and part.interval.length == part.size
 
 
-def streamed(
-    upstream: UpstreamSettings,
-    caller: Caller,
-    reply: Reply,
-    headers: HeaderLines,
-    verifier: Verifier | None = None,
-) -> Answer:
+def streamed(caller: Caller, reply: Reply, headers: HeaderLines) -> Answer:
     """Upstream's body as it is; for a HEAD only what is told of it."""
     if caller.is_head:
         reply.body.drop()
         return Answer(reply.status, tuple(headers), reply.length)
-    stream = Stream(reply.body, reply.host, upstream.stall, verifier=verifier)
-    return Answer(reply.status, tuple(headers), reply.length, stream)
+    return Answer(reply.status, tuple(headers), reply.length, Stream(reply, Span(0, reply.length, None)))

@@ -7,8 +7,9 @@ nothing of how anything is done.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from twisted.internet.defer import Deferred
@@ -16,6 +17,7 @@ from twisted.internet.interfaces import IProtocol, IReactorTime
 from zope.interface import Attribute, Interface
 
 from docxy.oci.scopes import Scope
+from docxy.settings.values import UpstreamSettings
 
 HeaderLines = Sequence[tuple[bytes, bytes]]
 
@@ -100,6 +102,34 @@ class Reply:
         """Every value of header ``name``, in order."""
         wanted = name.lower()
         return [value.decode("latin-1") for key, value in self.headers if key.lower() == wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """
+    The bytes of a content that a body is to deliver: from ``first`` up to, without, ``end``.
+
+    ``size`` is the whole content's, in bytes.  None: not known yet.
+    """
+
+    first: int
+    end: int | None
+    size: int | None
+
+
+@dataclass(slots=True)
+class Course:
+    """How a body came, told as it goes: the hosts that sent it, and its mendings by cause."""
+
+    hosts: list[str] = field(default_factory=list)
+    resumes: Counter[str] = field(default_factory=Counter)
+
+
+Ask = Callable[[int, int | None, frozenset[str]], Deferred[Reply]]
+"""Ask upstream once more, for the bytes of a `Span`'s first and end, and with hosts to avoid."""
+
+Unbroken = Callable[[Reply, Span, Course, "Ask | None", UpstreamSettings], IBody]
+"""Makes the body of the reply's span that mends itself by asking; without, one that is only watched."""
 
 
 class IUpstream(Interface):

@@ -11,25 +11,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from twisted.internet.defer import Deferred
+
 from docxy import content
-from docxy.answers import Answer, Caller, in_time, refusal, unavailable
+from docxy.answers import Answer, Caller, Stream, in_time, refusal, unavailable
 from docxy.auth import Auth
 from docxy.interfaces import (
+    Ask,
     Clocks,
+    Course,
     HeaderLines,
     ITokenSource,
     IUpstream,
     Reply,
+    Unbroken,
     UpstreamBroken,
     UpstreamError,
 )
-from docxy.oci.errors import NAME_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
+from docxy.oci.errors import NAME_UNKNOWN, RANGE_INVALID, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
 from docxy.oci.headers import response_to_client
 from docxy.oci.links import rewrite
+from docxy.oci.ranges import ByteRange
 from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import Scope
-from docxy.policy.addressing import Addressing, Target
+from docxy.policy.addressing import Target, client_path
 from docxy.policy.limits import Quota
+from docxy.policy.misfits import Misfits
 from docxy.settings.values import LimitSettings
 
 MAX_MANIFEST = 5 << 20  # bytes; clients refuse from 4 MiB on
@@ -42,20 +49,21 @@ class Mirror:
     def __init__(
         self,
         limits: LimitSettings,
-        addressing: Addressing,
         upstreams: Mapping[str, IUpstream],
         tokens: Mapping[str, ITokenSource],
         auth: Auth,
+        mend: Unbroken,
         clocks: Clocks,
     ) -> None:
         self._limits = limits
-        self._addressing = addressing
         self._upstreams = upstreams
         self._tokens = tokens
         self._auth = auth
+        self._mend = mend
         self._clocks = clocks
         self._clock = clocks.steady
         self._quota = Quota()
+        self._misfits = Misfits()
 
     async def pull(self, route: Route, target: Target, caller: Caller) -> Answer:
         """The answer to a GET or HEAD of ``route``; raises `RegistryError`."""
@@ -89,16 +97,71 @@ class Mirror:
         if route.kind is Kind.MANIFEST:
             return content.manifest(route, caller, reply, await reply.body.read(MAX_MANIFEST))
         if route.kind is Kind.BLOB:
-            return content.blob(route, target.upstream, caller, reply)
-        return self._list(route, target, caller, reply)
+            answer = content.blob(route, target.upstream, caller, reply)
+        else:
+            answer = self._list(route, target, caller, reply)
+        return self._unbroken(answer, route, target, caller)
+
+    def _unbroken(self, answer: Answer, route: Route, target: Target, caller: Caller) -> Answer:
+        """The same, with a body that mends itself where it can be mended."""
+        stream = answer.content
+        if not isinstance(stream, Stream):
+            return answer
+        ask = self._asker(route, target, caller) if stream.is_mendable else None
+        body = self._mend(stream.reply, stream.span, stream.course, ask, target.upstream)
+        return replace(answer, content=replace(stream, reply=replace(stream.reply, body=body)))
+
+    def _asker(self, route: Route, target: Target, caller: Caller) -> Ask:
+        """How a broken body of this pull is asked for again."""
+
+        def ask(first: int, end: int | None, avoid: frozenset[str]) -> Deferred[Reply]:
+            wanted = ByteRange(first, None if end is None else end - 1)
+            return Deferred.fromCoroutine(self._again(route, target, caller, wanted, avoid))
+
+        return ask
+
+    async def _again(
+        self, route: Route, target: Target, caller: Caller, wanted: ByteRange, avoid: frozenset[str]
+    ) -> Reply:
+        """
+        One more try for a part of a blob, with a fresh token where we hold it.
+
+        A client's own token may have run out since: what everybody may have
+        is then asked for anonymously.
+        """
+        scopes = _scopes(route, target)
+        authorization = await self._auth.credential(target, caller, scopes)
+        reply = await self._part(route, target, caller, authorization, wanted, avoid)
+        if reply.status != 401 or reply.redirected or authorization is None:
+            return reply
+        reply.body.drop()
+        tokens = self._tokens[target.upstream.name]
+        tokens.forget(authorization)
+        return await self._part(route, target, caller, await tokens.bearer(scopes), wanted, avoid)
+
+    async def _part(
+        self,
+        route: Route,
+        target: Target,
+        caller: Caller,
+        authorization: bytes | None,
+        wanted: ByteRange,
+        avoid: frozenset[str],
+    ) -> Reply:
+        headers = content.part_headers(caller, authorization, wanted)
+        upstream = self._upstreams[target.upstream.name]
+        reply: Reply = await upstream.again(_upstream_target(route, target), headers, avoid)
+        return reply
 
     async def _ask(self, route: Route, target: Target, caller: Caller, authorization: bytes | None) -> Reply:
         key = self._quota_key(route, target, caller, authorization)
         self._heed_quota(target, key)
+        avoid = self._heed_misfits(route, target, caller)
         headers = content.request_headers(route, caller, authorization)
         upstream = self._upstreams[target.upstream.name]
+        path = _upstream_target(route, target)
         try:
-            reply: Reply = await upstream.fetch(caller.method, _upstream_target(route, target), headers)
+            reply: Reply = await upstream.fetch(caller.method, path, headers, avoid)
         except BaseException:
             # A client that left among them: whoever waits for this probe would wait for nothing.
             self._quota.release(key)
@@ -135,6 +198,26 @@ class Mirror:
             self._quota.forget(key)
         else:
             self._quota.release(key)
+
+    # Wrong bytes
+
+    def note_misfit(self, route: Route, target: Target, course: Course) -> None:
+        """The bytes of a blob did not fit its digest: who sent them is avoided for a while."""
+        now = self._clock.seconds()
+        self._misfits.remember((target.upstream.name, str(route.reference)), course.hosts, now)
+
+    def _heed_misfits(self, route: Route, target: Target, caller: Caller) -> frozenset[str]:
+        """
+        The hosts to avoid for a blob.
+
+        Raises 416 for the rest of wrong bytes: a client that begins anew gets
+        right ones, one that resumes would end with a digest that cannot fit.
+        """
+        blob = (target.upstream.name, str(route.reference))
+        hosts = self._misfits.hosts(blob, self._clock.seconds())
+        if hosts and content.is_tail(caller):
+            raise RANGE_INVALID.error("the bytes before this range were wrong; begin anew")
+        return hosts
 
     # Refusals
 
@@ -174,13 +257,13 @@ class Mirror:
 
     def _list(self, route: Route, target: Target, caller: Caller, reply: Reply) -> Answer:
         headers = response_to_client(reply.headers, kind="list")
-        path = self._addressing.client_path(target, route)
+        path = client_path(target, route)
         for value in reply.lines(b"link"):
             link = rewrite(value, client_path=path, ns=target.ns)
             if link is not None:
                 headers.append((b"Link", link.encode("ascii")))
                 break
-        return content.streamed(target.upstream, caller, reply, headers)
+        return content.streamed(caller, reply, headers)
 
     async def search(self, route: Route, target: Target) -> Answer:
         """Answer ``/v1/search`` for an upstream that has one; raises `RegistryError`."""

@@ -18,6 +18,7 @@ from typing import Any
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.components import Componentized
 from twisted.python.failure import Failure
@@ -41,12 +42,14 @@ from docxy.upstream.authority import AuthoritySource
 from docxy.upstream.fetch import Upstream
 from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.tokens import TokenSource
+from docxy.upstream.unbroken import unbroken_maker
 from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
+from docxy.web.hashing import InThread
 from docxy.web.health import HealthResource
 from docxy.web.page import front_page
 from docxy.web.redirect import RedirectResource, to_redirect
-from docxy.web.repo import RepoResource
+from docxy.web.repo import Relaying, RepoResource
 from docxy.web.request import MirrorRequest
 from docxy.web.search import SearchResource
 from docxy.web.site import MirrorSite, url_tree
@@ -271,9 +274,11 @@ def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
         tokens[each.name] = TokenSource(each, settings.limits, agent, authority, ledger, clocks)
     addressing = Addressing(settings)
     auth = Auth(settings, addressing, upstreams, tokens, clocks)
-    mirror = Mirror(settings.limits, addressing, upstreams, tokens, auth, clocks)
+    mend = unbroken_maker(settings.limits, reactor)
+    mirror = Mirror(settings.limits, upstreams, tokens, auth, mend, clocks)
     relays = RelayCounter(settings.limits.relays, settings.limits.relays_per_client)
-    repo = RepoResource(front, addressing, mirror, relays, settings.limits, reactor)
+    relaying = Relaying(relays, reactor, _threads(reactor), settings.limits.client_stall)
+    repo = RepoResource(front, addressing, mirror, relaying)
     search = SearchResource(front, addressing, mirror)
     by_kind: dict[Kind, IResource] = dict.fromkeys(Kind, repo) | {
         Kind.PING: ChallengeResource(front, addressing, auth),
@@ -284,6 +289,15 @@ def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
     health = HealthResource(front, upstreams, relays, reactor)
     find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))
     return MirrorSite(settings, front, find, reactor)
+
+
+def _threads(reactor: Any) -> InThread:
+    """Run a function in the reactor's threads."""
+
+    def in_thread(work: Callable[[], None]) -> Deferred[None]:
+        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
+
+    return in_thread
 
 
 def _redirect_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:

@@ -159,14 +159,6 @@ class Addressing:
             str(each.renamed(front + each.name) if each.is_repository else each) for each in scopes
         )
 
-    def client_path(self, target: Target, route: Route) -> str:
-        """The path under which this client asked for a list (tags, referrers, catalog), for its next page."""
-        if route.name is None:
-            return f"{target.base}/v2/_catalog"
-        if route.kind is Kind.TAGS:
-            return f"{target.base}/v2/{route.name}/tags/list"
-        return f"{target.base}/v2/{route.name}/referrers/{route.reference}"
-
     # The secret
 
     def _is_secret(self, segment: str) -> bool:
@@ -254,6 +246,15 @@ class Addressing:
         """
         found = self._without_prefix(reading)
         return found if found.upstream == upstream else replace(reading, upstream=upstream)
+
+
+def client_path(target: Target, route: Route) -> str:
+    """The path under which this client asked for a list (tags, referrers, catalog), for its next page."""
+    if route.name is None:
+        return f"{target.base}/v2/_catalog"
+    if route.kind is Kind.TAGS:
+        return f"{target.base}/v2/{route.name}/tags/list"
+    return f"{target.base}/v2/{route.name}/referrers/{route.reference}"
 
 
 def _front(route: Route) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "password_file",
         "repositories",
         "stall",
+        "crawl",
         "verify",
         "network",
     ),
@@ -48,6 +49,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "answer",
         "first_header",
         "attempt",
+        "mend",
+        "mend_attempts",
     ),
     "log": ("format", "level"),
 }
@@ -189,13 +192,13 @@ class Table:
             raise self.error(name, "is out of bounds", f"write {least:g} to {_LONGEST:.0f} seconds")
         return float(value)
 
-    def count(self, name: str, default: int) -> int:
-        """A whole number, 1 or more."""
+    def count(self, name: str, default: int, least: int = 1) -> int:
+        """A whole number, from ``least`` on."""
         value = self._values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.error(name, f"is {_kind(value)}, not a whole number", f"write one like {default}")
-        if not 1 <= value <= _MOST:
-            raise self.error(name, "is out of bounds", f"write 1 to {_MOST}")
+        if not least <= value <= _MOST:
+            raise self.error(name, "is out of bounds", f"write {least} to {_MOST}")
         return value
 
 

@@ -98,6 +98,7 @@ class _Entry:
             repositories=table.some("repositories", forms.repository_glob) or (),
             search_url=proper.search_url if proper else None,
             stall=table.seconds("stall", 15.0, least=1.0),
+            crawl=table.count("crawl", 0, least=0),
             verify=table.flag("verify", True),
             network=read_network(table.table("network"), network),
         )

@@ -41,6 +41,7 @@ class Exchange:
         self.request = request
         self.client = client
         self.sent = 0
+        self.resumes = 0
         self.source = "self"
         self.error = ""
         self.upstream = ""
@@ -104,7 +105,7 @@ class Exchange:
             bytes=self.sent,
             duration=self._clock.seconds() - self._started,
             source=self.source,
-            resumes=0,
+            resumes=self.resumes,
             error=self.error or "-",
         )
 

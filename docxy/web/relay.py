@@ -1,15 +1,14 @@
 """
 One upstream body to one client, no faster than the client takes it.
 
-The upstream transport is the producer and the client's request the consumer;
-this protocol stands between them and passes pauses on, for it must know of
-them: a stall is upstream's only while the client is willing, and the client's
-only while upstream is paused.
+The body is the producer and the client's request the consumer; this protocol
+stands between them and passes pauses on, for it must know of them: a client
+stalls only while it is being waited for.
 
 After the headers the only honest sign of failure is a body that ends short,
 by an orderly close.  Misuses guarded against: writing after the client left,
 `finish()` on a body that is not whole, data that arrives while paused, bytes
-beyond the window, ends that come twice.
+beyond the announced length, ends that come twice.
 """
 
 from __future__ import annotations
@@ -23,53 +22,53 @@ from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
-from docxy.answers import Stream
-from docxy.oci.verify import DigestMismatch
+from docxy.interfaces import UpstreamError
+from docxy.oci.verify import DigestMismatch, Verifier
 from docxy.upstream.body import close
 from docxy.web.closing import PATIENCE
+from docxy.web.hashing import InThread, ThreadedVerifier
 from docxy.web.request import MirrorRequest
 
-TICK = 1.0  # seconds between looks at the two clocks of a relay
+TICK = 1.0  # seconds between looks at a paused client
 
 
 class RelayEnded(Exception):
     """The body ended before it was whole; the text says why."""
 
 
+class Misfit(RelayEnded):
+    """The bytes are not those that the digest names."""
+
+
 @implementer(IPushProducer)
 class BodyRelay(Protocol):
     """
-    Relays ``stream`` to ``request``, whose head is set and whose size is ``length`` or unknown.
+    Relays a body to ``request``, whose head is set and whose size is ``length`` or unknown.
 
     ``done`` fires once: with the number of bytes written, or with `RelayEnded`.
     ``client_stall`` is how many seconds a client may take nothing.
     """
 
     def __init__(
-        self,
-        request: MirrorRequest,
-        stream: Stream,
-        length: int | None,
-        clock: IReactorTime,
-        client_stall: float,
+        self, request: MirrorRequest, length: int | None, clock: IReactorTime, client_stall: float
     ) -> None:
         self.done: Deferred[int] = Deferred(self._cancelled)
         self.relayed = 0
         self._request = request
-        self._verifier = stream.verifier
-        self._host = stream.host
-        self._windowed = stream.window is not None
-        self._skip = stream.window.first if stream.window else 0
         self._length = length
+        self._verifier: ThreadedVerifier | None = None
         self._held = b""
         self._open = True
-        self._paused = False
-        self._stall = stream.stall
+        self._client_waits = True
+        self._hash_waits = True
         self._client_stall = client_stall
-        self._quiet = 0.0
-        self._heard = False
+        self._paused_for = 0.0
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = clock
+
+    def verify(self, verifier: Verifier, in_thread: InThread) -> None:
+        """Hold the end of the body back until ``verifier`` has found it right."""
+        self._verifier = ThreadedVerifier(verifier, in_thread, self._hash_drained)
 
     # From upstream
 
@@ -80,13 +79,12 @@ class BodyRelay(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if not self._open:
             return
-        self._heard = True
-        if self._verifier is not None:
-            self._verifier.feed(data)
-        if self._skip:
-            skipped = min(self._skip, len(data))
-            self._skip -= skipped
-            data = data[skipped:]
+        verifier = self._verifier
+        if verifier is not None:
+            verifier.feed(data)
+            if verifier.is_full and self._hash_waits:
+                self._hash_waits = False
+                self._steer()
         self._pass(data)
 
     def _pass(self, data: bytes) -> None:
@@ -104,11 +102,9 @@ class BodyRelay(Protocol):
 
     def _reached_end(self, data: bytes) -> None:
         self._held += data
-        if self._verifier is not None:
-            return  # what may follow, and its end, tell whether the digest fits
-        self._finish()
-        if self._windowed:
-            close(self)
+        # The end of a verified body is told by upstream: what may follow belongs to the digest.
+        if self._verifier is None:
+            self._finish()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if not self._open:
@@ -116,45 +112,64 @@ class BodyRelay(Protocol):
         # Without length and chunks only the digest can tell that all is there.
         whole = reason.check(ResponseDone) or (reason.check(PotentialDataLoss) and self._verifier)
         if not whole:
-            self._end_short("upstream broke off")
+            self._end_short(RelayEnded(_why(reason)))
         elif self._length is not None and self.relayed + len(self._held) < self._length:
-            self._end_short("upstream sent less than it announced")
-        else:
+            self._end_short(RelayEnded("upstream sent less than it announced"))
+        elif self._verifier is None:
             self._finish()
+        else:
+            self._verifier.finish().addCallbacks(self._fits, self._misfits)
+
+    def _fits(self, _: None) -> None:
+        if self._open:
+            self._finish()
+
+    def _misfits(self, failure: Failure) -> None:
+        if self._open:
+            ended = Misfit if failure.check(DigestMismatch) else RelayEnded
+            self._end_short(ended(str(failure.value)))
 
     # From the client
 
     def pauseProducing(self) -> None:
-        self._paused = True
-        self._quiet = 0.0
-        if self.transport is not None and self._open:
-            self.transport.pauseProducing()  # type: ignore[attr-defined]  # an IPushProducer here
+        self._client_waits = False
+        self._steer()
 
     def resumeProducing(self) -> None:
-        self._paused = False
-        self._quiet = 0.0
-        if self.transport is not None and self._open:
-            self.transport.resumeProducing()  # type: ignore[attr-defined]
+        self._client_waits = True
+        self._paused_for = 0.0
+        self._steer()
 
     def stopProducing(self) -> None:
         """The consumer is gone; its `notifyFinish` cancels ``done``."""
 
+    def _hash_drained(self) -> None:
+        if not self._hash_waits:
+            self._hash_waits = True
+            self._steer()
+
+    def _steer(self) -> None:
+        """Let upstream send while both the client and the hash can take more."""
+        if self.transport is None or not self._open:
+            return
+        if self._client_waits and self._hash_waits:
+            self.transport.resumeProducing()  # type: ignore[attr-defined]  # an IPushProducer here
+        else:
+            self.transport.pauseProducing()  # type: ignore[attr-defined]
+
     def _cancelled(self, _: Deferred[int]) -> None:
-        self._stop()
-        close(self)
+        if self._open:
+            self._stop()
+            close(self)
 
     # Time
 
     def _tick(self) -> None:
-        if self._heard:
-            self._heard = False
-            self._quiet = 0.0
+        if self._client_waits:
             return
-        self._quiet += TICK
-        if self._paused and self._quiet >= self._client_stall:
+        self._paused_for += TICK
+        if self._paused_for >= self._client_stall:
             self._let_go()
-        elif not self._paused and self._quiet >= self._stall:
-            self._end_short(f"upstream sent nothing for {self._stall:g} s")
 
     # Ends
 
@@ -164,13 +179,7 @@ class BodyRelay(Protocol):
             self._ticks.stop()
 
     def _finish(self) -> None:
-        """The body is there: the held end goes out once the digest fits."""
-        if self._verifier is not None:
-            try:
-                self._verifier.finish()
-            except DigestMismatch as mismatch:
-                self._end_short(str(mismatch))
-                return
+        """All is there: the held end goes out."""
         self._stop()
         if self._held:
             self.relayed += len(self._held)
@@ -179,7 +188,7 @@ class BodyRelay(Protocol):
         self._request.finish()
         self.done.callback(self.relayed)
 
-    def _end_short(self, why: str) -> None:
+    def _end_short(self, why: RelayEnded) -> None:
         self._stop()
         close(self)
         self._request.unregisterProducer()
@@ -188,7 +197,7 @@ class BodyRelay(Protocol):
             self._request.channel.abort()
         else:
             self._request.channel.leave(PATIENCE)
-        self.done.errback(RelayEnded(f"{self._host}: {why}"))
+        self.done.errback(why)
 
     def _let_go(self) -> None:
         self._stop()
@@ -196,3 +205,7 @@ class BodyRelay(Protocol):
         self._request.unregisterProducer()
         self._request.channel.abort()
         self.done.errback(RelayEnded(f"the client took nothing for {self._client_stall:g} s"))
+
+
+def _why(reason: Failure) -> str:
+    return str(reason.value) if reason.check(UpstreamError) else "upstream broke off"

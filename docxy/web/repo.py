@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
 
@@ -9,13 +11,23 @@ from docxy.answers import Answer, Stream
 from docxy.mirror import Mirror
 from docxy.oci.errors import UNAVAILABLE
 from docxy.policy.addresses import bucket
-from docxy.policy.addressing import Addressing
+from docxy.policy.addressing import Addressing, Target
 from docxy.policy.limits import RelayCounter
-from docxy.settings.values import LimitSettings
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
-from docxy.web.relay import BodyRelay, RelayEnded
+from docxy.web.hashing import InThread
+from docxy.web.relay import BodyRelay, Misfit, RelayEnded
 from docxy.web.request import MirrorRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Relaying:
+    """What relays need: their count, a clock, threads to hash in, and ``client_stall`` in seconds."""
+
+    counter: RelayCounter
+    clock: IReactorTime
+    in_thread: InThread
+    client_stall: float
 
 
 class RepoResource(Resource):
@@ -23,22 +35,12 @@ class RepoResource(Resource):
 
     isLeaf = True
 
-    def __init__(
-        self,
-        front: Front,
-        addressing: Addressing,
-        mirror: Mirror,
-        relays: RelayCounter,
-        limits: LimitSettings,
-        clock: IReactorTime,
-    ) -> None:
+    def __init__(self, front: Front, addressing: Addressing, mirror: Mirror, relaying: Relaying) -> None:
         super().__init__()
         self._front = front
         self._addressing = addressing
         self._mirror = mirror
-        self._relays = relays
-        self._limits = limits
-        self._clock = clock
+        self._relaying = relaying
 
     def render(self, request: MirrorRequest) -> int:
         exchange = self._front.exchange(request)
@@ -49,29 +51,36 @@ class RepoResource(Resource):
         target = self._addressing.target(request.route, caller.host)
         exchange.concerns(request.route, target)
         client = bucket(exchange.client)
-        self._relays.take(client)
+        self._relaying.counter.take(client)
         try:
-            await self._send(exchange, await self._mirror.pull(request.route, target, caller))
+            answer = await self._mirror.pull(request.route, target, caller)
+            if isinstance(answer.content, Stream):
+                await self._relay(request, exchange, target, answer, answer.content)
+            else:
+                exchange.answer(answer)
         finally:
-            self._relays.release(client)
+            self._relaying.counter.release(client)
 
-    async def _send(self, exchange: Exchange, answer: Answer) -> None:
-        if not isinstance(answer.content, Stream):
-            exchange.answer(answer)
-            return
+    async def _relay(
+        self, request: MirrorRequest, exchange: Exchange, target: Target, answer: Answer, stream: Stream
+    ) -> None:
         exchange.source = answer.source
         if exchange.gone:
             # Cancelled at the very moment when the answer came.
-            answer.content.body.drop()
+            stream.reply.body.drop()
             raise UNAVAILABLE.error("client left")
         exchange.head(answer)
-        exchange.request.write(b"")
-        stall = self._limits.client_stall
-        relay = BodyRelay(exchange.request, answer.content, answer.length, self._clock, stall)
-        answer.content.body.deliver(relay)
+        request.write(b"")
+        relay = BodyRelay(request, answer.length, self._relaying.clock, self._relaying.client_stall)
+        if stream.verifier is not None:
+            relay.verify(stream.verifier, self._relaying.in_thread)
+        stream.reply.body.deliver(relay)
         try:
             await relay.done
-        except RelayEnded as error:
-            exchange.error = str(error)
+        except RelayEnded as ended:
+            exchange.error = f"{', '.join(dict.fromkeys(stream.course.hosts))}: {ended}"
+            if isinstance(ended, Misfit):
+                self._mirror.note_misfit(request.route, target, stream.course)
         finally:
             exchange.sent = relay.relayed
+            exchange.resumes = stream.course.resumes.total()

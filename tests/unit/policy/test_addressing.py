@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from docxy.oci.names import Repository
-from docxy.policy.addressing import Addressing, Target, TokenTarget
+from docxy.policy.addressing import client_path, Addressing, Target, TokenTarget
 from docxy.settings.values import ServerSettings, Settings, UpstreamSettings
 from tests.unit.policy.addressing_rig import (
     CLOSED,
@@ -295,4 +295,4 @@ class SpellingTests(AddressingTests):
             (CLOSED, f"/v2/{SECRET}/alpine/tags/list"),
         ):
             asked = route(f"{path}?n=5")
-            self.assertEqual(addressing.client_path(addressing.target(asked, None), asked), path)
+            self.assertEqual(client_path(addressing.target(asked, None), asked), path)
