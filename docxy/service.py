@@ -16,7 +16,7 @@ from time import time
 from typing import Any
 
 from twisted.application.service import IService, Service
-from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
@@ -161,11 +161,11 @@ class MirrorService(Service):
         """Take nothing new and fire once running answers have ended, after `server.drain` seconds at most."""
         self._stopping = True
         super().stopService()
-        for port in self._ports:
-            port.stopListening()
+        # Waited for, since a UNIX socket is removed a moment later.
+        closed = DeferredList([maybeDeferred(port.stopListening) for port in self._ports], consumeErrors=True)
         seconds = self.settings.server.drain
         _log.info("draining for up to {seconds:g} s", seconds=seconds)
-        drained = DeferredList([listener.site.drain() for listener in self._listeners])
+        ends: list[Deferred[Any]] = [closed, *(listener.site.drain() for listener in self._listeners)]
         limit = self._reactor.callLater(seconds, self._abort)
 
         def over(_: object) -> None:
@@ -173,7 +173,7 @@ class MirrorService(Service):
                 limit.cancel()
             _log.info("drained")
 
-        return drained.addCallback(over)
+        return DeferredList(ends).addCallback(over)
 
     def _abort(self) -> None:
         for listener in self._listeners:

@@ -17,13 +17,16 @@ import pytest
 
 from .rig import hub as places
 from .rig.clients import Containerd, Seat
+from .rig.daemon import Daemon, Slow, Way, adopt_orphans, slow_upstream
 from .rig.hub import Hub
 from .rig.mirror import Mirror, Plan, both, tls_listener
 from .rig.namespace import Namespace
+from .rig.pki import Authority, Leaf
 
 SECRET = "k7x-2f9d8b"
 Seats = Callable[[str], Seat]
 Start = Callable[[Plan], Mirror]
+Make = Callable[[Way], Daemon]
 
 
 @pytest.fixture(scope="session")
@@ -94,3 +97,47 @@ def containerd(seat: Seats) -> Iterator[Containerd]:
     started = Containerd(seat("containerd"))
     yield started
     started.close()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that other users may enter."""
+    made = Path(tempfile.mkdtemp(prefix="docxy-daemon-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+@pytest.fixture
+def make(folder: Path) -> Iterator[Make]:
+    """Daemons, which end with the test."""
+    adopt_orphans()
+    made: list[Daemon] = []
+
+    def one(way: Way = "foreground") -> Daemon:
+        made.append(Daemon(folder, way))
+        return made[-1]
+
+    yield one
+    for daemon in made:
+        daemon.close()
+
+
+@pytest.fixture(scope="module")
+def authority() -> Iterator[Authority]:
+    """A throwaway authority."""
+    with tempfile.TemporaryDirectory() as made:
+        yield Authority(Path(made))
+
+
+@pytest.fixture(scope="module")
+def leaf(authority: Authority) -> Leaf:
+    """A certificate for loopback."""
+    return authority.issue("loopback", ["localhost", "127.0.0.1"])
+
+
+@pytest.fixture
+def slow() -> Iterator[Slow]:
+    """An upstream that waits in mid-body."""
+    with slow_upstream() as server:
+        yield server

@@ -6,6 +6,7 @@ import io
 import json
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from twisted.logger import (
@@ -25,7 +26,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from docxy.log import ACCESS_KEYS, formatter, install, json_line
 from docxy.settings.values import LogSettings
 
-ACCESS = {
+ACCESS: dict[str, Any] = {
     "client": "192.0.2.1",
     "method": "GET",
     "upstream": "docker.io",
@@ -68,12 +69,11 @@ class JsonTests(SynchronousTestCase):
     def test_one_line(self) -> None:
         """Whatever an event holds, it is one line of JSON."""
         for text in ("two\nlines", "\r\n\x1b[0m\0", "\ud800", '"quotes"', "\u2028"):
-            line = json_line(event("{text}", text=text))
+            line = json_line(event("{what}", what=text))
             self.assertEqual((line.count("\n"), line[-1]), (1, "\n"))
             self.assertEqual(json.loads(line)["message"], text)
-        self.assertIn(
-            "object", json.loads(json_line(event(access=True, **{**ACCESS, "error": object()})))["error"]
-        )
+        strange: dict[str, Any] = {**ACCESS, "error": object()}
+        self.assertIn("object", json.loads(json_line(event(access=True, **strange)))["error"])
 
     def test_failure(self) -> None:
         """A failure's traceback is a field."""
@@ -127,7 +127,9 @@ class InstallTests(SynchronousTestCase):
 
     def test_file(self) -> None:
         """With ``--logfile`` it writes there."""
-        path = Path(self.mktemp())
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name, "docxy.log")
         observer = self.installed("--logfile", str(path))
         self.addCleanup(observer._outFile.close)
         observer(event("loud", LogLevel.error))

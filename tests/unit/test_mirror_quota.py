@@ -39,7 +39,7 @@ class RefusalTests(PullTests):
         for url, code in (
             (MANIFEST, b"MANIFEST_UNKNOWN"),
             (BLOB, b"BLOB_UNKNOWN"),
-            ("/v2/a/b/tags/list", b"NOT_FOUND"),
+            ("/v2/a/b/tags/list", b"NAME_UNKNOWN"),
         ):
             answer = self.pulled(reply(404, b"<html>"), url)
             assert isinstance(answer.content, bytes)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import resource
 import signal
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 from typing import Any, cast
 
 from twisted.application.service import Application, IServiceCollection
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import ILogObserver
@@ -17,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from docxy import service
 from docxy.service import MirrorService, build_service, https_url
+from docxy.settings.forms import network
 from docxy.settings.values import LogSettings, Settings, SettingsError, TLSSettings
 from tests.unit.tls import throwaway
 from tests.unit.web.rig import Connection, Logged, address
@@ -75,8 +80,9 @@ class ServiceCase(SynchronousTestCase):
 
     def pair(self, *names: str) -> TLSSettings:
         """A certificate and its key, in files."""
-        folder = Path(self.mktemp())
-        folder.mkdir()
+        made = TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        folder = Path(made.name)
         leaf = throwaway.leaf(*names)
         chain = [leaf.pem, throwaway.intermediate().pem]
         return TLSSettings(
@@ -85,7 +91,7 @@ class ServiceCase(SynchronousTestCase):
 
     def connect(self, index: int = 0) -> Connection:
         """A client of the listener of this number."""
-        site = self.reactor.tcpServers[index][1]
+        site = cast("Any", self.reactor.tcpServers[index][1])
         return Connection(site, cast("Any", self.reactor), address("127.0.0.1"), address("127.0.0.1", 5000))
 
     def said(self, level: str) -> list[str]:
@@ -103,10 +109,9 @@ class BindTests(ServiceCase):
     def test_all(self) -> None:
         """Every endpoint listens; all of `listen` share one site, and so do those of `redirect`."""
         self.build(settings("5000", "5001", redirect=("tcp:8080:interface=127.0.0.1",)))
-        ports = [(port, factory) for port, factory, _, _ in self.reactor.tcpServers]
-        self.assertEqual([port for port, _ in ports], [5000, 5001, 8080])
-        self.assertIs(ports[0][1], ports[1][1])
-        self.assertIsNot(ports[0][1], ports[2][1])
+        ports, sites = zip(*[server[:2] for server in self.reactor.tcpServers], strict=True)
+        self.assertEqual(ports, (5000, 5001, 8080))
+        self.assertEqual((sites[0] is sites[1], sites[0] is sites[2]), (True, False))
         self.assertEqual(self.connect().get("/health").status, 200)
 
     def test_taken(self) -> None:
@@ -137,7 +142,7 @@ class BindTests(ServiceCase):
         found = settings(tls=self.pair("cert.example"))
         found = replace(found, server=replace(found.server, listen=("ssl:5443:interface=127.0.0.1",)))
         self.build(found)
-        site = self.reactor.tcpServers[0][1].wrappedFactory
+        site = cast("Any", self.reactor.tcpServers[0][1]).wrappedFactory
         connection = Connection(site, cast("Any", self.reactor), address("::1"), address("::1"))
         challenge = connection.get("/v2/", host="cert.example").headers["WWW-Authenticate"]
         self.assertIn('realm="http://cert.example/auth/token"', challenge)
@@ -165,6 +170,16 @@ class LifeTests(ServiceCase):
         self.assertEqual(self.said("info")[1:], ["draining for up to 30 s", "drained"])
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.assertFalse(self.service.running)
+
+    def test_waits_for_listeners(self) -> None:
+        """The end waits until every listener is closed; one that cannot be is no error of ours."""
+        closing: Deferred[None] = Deferred()
+        ports = [SimpleNamespace(stopListening=lambda: closing), SimpleNamespace(stopListening=lambda: 1 / 0)]
+        self.patch(self.service, "_ports", ports)
+        stopped = self.service.stopService()
+        self.assertNoResult(stopped)
+        closing.errback(OSError("not permitted"))
+        self.successResultOf(stopped)
 
     def busy(self) -> Connection:
         """A client in the middle of its request."""
@@ -217,8 +232,7 @@ class StartTests(ServiceCase):
 
     def test_certificate_warnings(self) -> None:
         """A certificate's warnings are said."""
-        cert = self.pair("cert.example")
-        built = self.build(settings(tls=cert))
+        built = self.build(settings(tls=self.pair("cert.example")))
         assert built._creator is not None
         built._creator.replace(replace(built._creator.pair, warnings=("expires soon",)))
         self.assertIn("expires soon", built._warnings())
@@ -244,7 +258,7 @@ class StartTests(ServiceCase):
 
     def test_log(self) -> None:
         """An application's log is written as the settings say; another parent's is not ours."""
-        self.patch(service.sys, "argv", ["twistd", "-n"])
+        self.patch(sys, "argv", ["twistd", "-n"])
         application = Application("docxy")
         self.build(settings(log=LogSettings(format="json"))).setServiceParent(application)
         self.assertIsNotNone(cast("Any", application).getComponent(ILogObserver, None))
@@ -259,8 +273,8 @@ class ReloadTests(ServiceCase):
     def test_nothing_changed(self) -> None:
         """Where nothing changed that is all that is said, without a way to load as well."""
         found = settings()
-        for load in (None, lambda: found):
-            self.build(found, load).reload()
+        self.build(found).reload()
+        self.build(found, lambda: found).reload()
         self.assertEqual(self.said("info"), ["reloaded", "reloaded"])
 
     def test_certificate(self) -> None:
@@ -312,8 +326,8 @@ class RedirectTests(ServiceCase):
 
     def test_without_public(self) -> None:
         """Without one it leads to the name of the certificate, or to our own address."""
-        self.assertEqual(self.location("127.0.0.1:8080", public_urls=()), "https://127.0.0.1/")
-        self.assertEqual(self.location("evil.example", public_urls=()), "https://127.0.0.1/")
+        for host in ("127.0.0.1:8080", "evil.example"):
+            self.assertEqual(self.location(host, public_urls=()), "https://127.0.0.1/")
 
     def test_url(self) -> None:
         """The port is that of the TLS listener, an IPv6 address stays in its brackets."""
@@ -330,16 +344,7 @@ class RedirectTests(ServiceCase):
     def test_open_to_all(self) -> None:
         """Clients outside of `server.allow` are told where the mirror is as well."""
         found = settings(redirect=("tcp:8080:interface=127.0.0.1",))
-        nobody = mirror_settings(allow=()).server
-        self.assertEqual(nobody.allow, ())
-        allow = (throwaway_network(),)
-        self.build(replace(found, server=replace(found.server, allow=allow)))
+        nobody = (network("198.51.100.0/24"),)
+        self.build(replace(found, server=replace(found.server, allow=nobody)))
         self.assertEqual(self.connect(0).get("/health").status, 403)
         self.assertEqual(self.connect(1).get("/").status, 308)
-
-
-def throwaway_network() -> Any:
-    """A network that no client of these tests is in."""
-    from docxy.settings.forms import network
-
-    return network("198.51.100.0/24")

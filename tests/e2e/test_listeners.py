@@ -1,0 +1,133 @@
+"""
+Every kind of listener, opened by a real process, and a process that becomes another user.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import ssl
+from pathlib import Path
+
+import pytest
+
+from .conftest import Make
+from .rig.daemon import free_port, one_line, shown, tls_table
+from .rig.pki import Authority, Leaf
+from .rig.processes import wait_until
+
+
+def test_unix(make: Make, folder: Path) -> None:
+    """A UNIX socket, which goes with its process, and is taken over from a killed one."""
+    path = folder / "docxy.sock"
+    for end in (signal.SIGKILL, signal.SIGTERM):
+        daemon = make("foreground").configure(f"unix:{path}").start()
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            assert b"200 OK" in client.recv(1000)
+        daemon.signal(end)
+        daemon.wait()
+    assert not path.exists()
+
+
+def test_both_families(make: Make) -> None:
+    """One listener serves IPv4 and IPv6, where the machine has it."""
+    daemon = make("foreground")
+    daemon.configure(f"tcp:{daemon.port}").start()
+    assert daemon.status() == 200
+    if socket.has_ipv6 and Path("/proc/net/if_inet6").exists():
+        assert daemon.status(host="::1") == 200
+
+
+@pytest.mark.parametrize("listen", ["ssl:{port}", "ssl:{port}:interface=127.0.0.1", "ssl:port={port}"])
+def test_tls(make: Make, authority: Authority, leaf: Leaf, listen: str) -> None:
+    """TLS with the certificate of the settings."""
+    daemon = make("foreground")
+    daemon.configure(listen.format(port=daemon.port), tls_table(leaf)).start()
+    assert daemon.status(context=authority.client_context()) == 200
+
+
+def test_tls_of_its_own(make: Make, authority: Authority, leaf: Leaf) -> None:
+    """TLS with the files that the endpoint names."""
+    daemon = make("foreground")
+    daemon.configure(f"ssl:{daemon.port}:privateKey={leaf.key}:certKey={leaf.cert}").start()
+    assert daemon.status(context=authority.client_context()) == 200
+
+
+@pytest.mark.parametrize("name", ["index=0", "name=docxy.socket"])
+@pytest.mark.parametrize("tls", [False, True])
+def test_systemd(make: Make, authority: Authority, leaf: Leaf, name: str, tls: bool) -> None:
+    """A socket that systemd opened, by number and by name, with TLS and without."""
+    daemon = make("foreground")
+    socket_ = f"systemd:domain=INET:{name}"
+    daemon.configure(f"ssl:{socket_}" if tls else socket_, tls_table(leaf) if tls else "")
+    daemon.start(inherit=True)
+    assert daemon.status(context=authority.client_context() if tls else None) == 200
+
+
+def test_systemd_without(make: Make) -> None:
+    """Without systemd's socket the start fails in one line."""
+    one_line(make("foreground").configure("systemd:domain=INET:index=0").failed(), "server.listen")
+
+
+def test_turned_away(make: Make, authority: Authority, leaf: Leaf) -> None:
+    """One connection too many is closed, over TLS without an error in the log as well."""
+    daemon = make("foreground")
+    limits = "[limits]\nconnections_per_client = 1\n"
+    daemon.configure(f"ssl:{daemon.port}", limits + tls_table(leaf)).start()
+    first = daemon.connect("localhost", authority.client_context())
+    first.request("GET", "/health")
+    assert first.getresponse().read()
+    with pytest.raises((ssl.SSLError, ConnectionError)):
+        daemon.status(host="localhost", context=authority.client_context())
+    first.close()
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert "Traceback" not in daemon.said()
+
+
+def test_redirect(make: Make, leaf: Leaf) -> None:
+    """The plain twin leads to the TLS listener."""
+    daemon = make("foreground")
+    tls = free_port()
+    twin = [f"tcp:{daemon.port}:interface=127.0.0.1"]
+    daemon.configure(f"ssl:{tls}", tls_table(leaf), redirect=twin).start()
+    connection = daemon.connect()
+    connection.request("GET", "/", headers={"Host": "localhost"})
+    assert connection.getresponse().headers["Location"] == f"https://localhost:{tls}/"
+    assert daemon.status("/v2/") == 403
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+def test_other_user(make: Make, folder: Path, authority: Authority, leaf: Leaf) -> None:
+    """Started by root for another user, it reloads as that user, and says what that user may not read."""
+    user = pwd.getpwnam("nobody")
+    mine = Leaf(folder / "cert.pem", folder / "key.pem")
+    renewed = authority.issue("for-nobody", ["localhost"])
+
+    def install(one: Leaf, owner: int) -> None:
+        for source, target in ((one.cert, mine.cert), (one.key, mine.key)):
+            shutil.copy(source, target)
+            os.chown(target, owner, -1)
+            target.chmod(0o600)
+
+    install(leaf, 0)
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    daemon = make("foreground")
+    daemon.configure(f"ssl:{daemon.port}", tls_table(mine))
+    daemon.start(twistd=[f"--uid={user.pw_uid}", f"--gid={user.pw_gid}"])
+    assert os.stat(f"/proc/{daemon.pid}").st_uid == user.pw_uid
+    assert "loopback" in shown(daemon, authority)
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_said("not reloaded: tls.cert")
+    install(renewed, user.pw_uid)
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_said(" reloaded")
+    wait_until(lambda: "for-nobody" in shown(daemon, authority), "the new certificate")
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert "Traceback" not in daemon.said()
