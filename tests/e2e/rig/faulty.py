@@ -1,17 +1,21 @@
 """
 A TLS server that answers as a test tells it, byte by byte where it must.
 
-Owns its listening socket and threads.  It has no opinion on what a good
-registry does: a test gives it a function from request to answer.
+Owns its listening socket and threads, and counts what it sent.  It has no
+opinion on what a good registry does: a test gives it a function from request
+to answer.
 """
 
 from __future__ import annotations
 
+import fcntl
 import socket
 import ssl
 import struct
+import termios
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -22,6 +26,9 @@ from .pki import Leaf
 from .processes import wait_until
 
 End = Literal["keep", "close", "reset", "hang"]
+Greeting = Literal["tls", "close", "reset", "garbage"]
+_PIECE = 1 << 18  # bytes given to the socket at once
+_BEATS = 20  # pieces a second of a body with a pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +54,42 @@ class Reply:
     """
     An answer: all of ``body`` is announced, the first ``sent`` bytes of it are sent, and then comes ``end``.
 
-    With ``chunked`` nothing is announced; the last chunk comes only with the end "keep".
+    With ``chunked`` nothing is announced; the last chunk comes only with the end "keep".  ``unframed``
+    announces nothing either: the close is the end.  ``pace`` is bytes a second, 0 for all at once.
+    A ``status`` of 0 is no answer at all.
     """
 
     status: int = 200
     headers: Sequence[tuple[str, str]] = ()
-    body: bytes = b""
+    body: bytes | memoryview = b""
     sent: int | None = None
     end: End = "keep"
     chunked: bool = False
+    unframed: bool = False
+    pace: int = 0
 
     def head(self) -> bytes:
         """Status line and headers."""
-        length = ("Transfer-Encoding", "chunked") if self.chunked else ("Content-Length", str(len(self.body)))
-        framing = [] if any(name.lower() == "content-length" for name, _ in self.headers) else [length]
+        framing = [] if any(name.lower() == "content-length" for name, _ in self.headers) else self._framing()
         lines = [f"HTTP/1.1 {self.status} As-Told", *(f"{n}: {v}" for n, v in [*self.headers, *framing])]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
-    def payload(self) -> bytes:
-        """What is sent of the body."""
-        part = self.body if self.sent is None else self.body[: self.sent]
-        if not self.chunked:
-            return part
-        last = b"0\r\n\r\n" if self.end == "keep" else b""
-        return (b"%x\r\n%s\r\n" % (len(part), part) if part else b"") + last
+    def _framing(self) -> list[tuple[str, str]]:
+        if self.unframed:
+            return [("Connection", "close")]
+        length = ("Content-Length", str(len(self.body)))
+        return [("Transfer-Encoding", "chunked") if self.chunked else length]
+
+    def payload(self) -> Iterator[bytes | memoryview]:
+        """What is sent of the body, in pieces."""
+        whole = memoryview(self.body)
+        end = len(whole) if self.sent is None else min(self.sent, len(whole))
+        step = max(self.pace // _BEATS, 1) if self.pace else _PIECE
+        for first in range(0, end, step):
+            part = whole[first : min(first + step, end)]
+            yield b"%x\r\n%s\r\n" % (len(part), part) if self.chunked else part
+        if self.chunked and self.end == "keep":
+            yield b"0\r\n\r\n"
 
 
 Script = Callable[[Asked], Reply]
@@ -78,14 +97,25 @@ Script = Callable[[Asked], Reply]
 
 @dataclass
 class Faulty:
-    """The server; ``script`` may be changed while it runs, ``asked`` is all that came."""
+    """
+    The server; ``script`` may be changed while it runs, ``asked`` is all that came.
+
+    ``sent`` counts bytes of bodies, ``at_once`` the most answers that were on their way at one time.
+    A ``greeting`` other than "tls" is what a new connection meets in place of a handshake.
+    """
 
     namespace: Namespace
     leaf: Leaf
     address: str
     script: Script = lambda asked: Reply(404)
+    greeting: Greeting = "tls"
     asked: list[Asked] = field(default_factory=list)
-    open: set[ssl.SSLSocket] = field(default_factory=set)
+    open: set[socket.socket] = field(default_factory=set)
+    met: int = 0  # connections
+    sent: int = 0
+    at_once: int = 0
+    _sending: int = 0
+    _counting: threading.Lock = field(default_factory=threading.Lock)
     _released: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Faulty:
@@ -113,11 +143,22 @@ class Faulty:
                 raw, _ = self._listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(raw,), daemon=True).start()
+            self.met += 1
+            threading.Thread(target=self._meet, args=(raw,), daemon=True).start()
 
-    def _serve(self, raw: socket.socket) -> None:
+    def _meet(self, raw: socket.socket) -> None:
         raw.settimeout(60)
-        secured = self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False)
+        if self.greeting == "tls":
+            self._serve(self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False))
+            return
+        with raw, suppress(OSError):
+            raw.recv(65536)
+            if self.greeting == "garbage":
+                raw.sendall(b"HTTP/1.0 400 This is no TLS\r\n\r\n")
+            elif self.greeting == "reset":
+                _reset(raw)
+
+    def _serve(self, secured: ssl.SSLSocket) -> None:
         self.open.add(secured)
         try:
             secured.do_handshake()
@@ -136,15 +177,50 @@ class Faulty:
         self.asked.append(asked)
         reply = self.script(asked)
         if reply.status:
-            secured.sendall(reply.head() + (b"" if asked.method == "HEAD" else reply.payload()))
-        return self._end(secured, reply.end)
+            secured.sendall(reply.head())
+            if asked.method != "HEAD":
+                self._send(secured, reply)
+        return self._end(secured, reply)
 
-    def _end(self, secured: ssl.SSLSocket, end: End) -> bool:
-        if end == "hang":
+    def _send(self, secured: ssl.SSLSocket, reply: Reply) -> None:
+        self._count(1, 0)
+        try:
+            begun = time.monotonic()
+            for number, piece in enumerate(reply.payload(), 1):
+                secured.sendall(piece)
+                self._count(0, len(piece))
+                if reply.pace:
+                    self._released.wait(max(begun + number / _BEATS - time.monotonic(), 0))
+        finally:
+            self._count(-1, 0)
+
+    def _count(self, sending: int, sent: int) -> None:
+        with self._counting:
+            self._sending += sending
+            self.sent += sent
+            self.at_once = max(self.at_once, self._sending)
+
+    def _end(self, secured: ssl.SSLSocket, reply: Reply) -> bool:
+        if reply.end == "hang":
             self._released.wait(120)
-        elif end == "reset":
-            secured.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        return end == "keep"
+        elif reply.end == "reset":
+            _arrived(secured)
+            _reset(secured)
+        return reply.end == "keep" and not reply.unframed
+
+
+def _arrived(secured: socket.socket) -> None:
+    """Wait until the peer's kernel has what was sent: a reset takes the rest with it."""
+    left = bytearray(4)
+    for _ in range(500):
+        fcntl.ioctl(secured.fileno(), termios.TIOCOUTQ, left)
+        if not int.from_bytes(left, "little"):
+            return
+        time.sleep(0.002)
+
+
+def _reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _read(secured: ssl.SSLSocket) -> Asked | None:

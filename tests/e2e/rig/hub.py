@@ -25,19 +25,27 @@ from .writer import Writer
 
 REGISTRY, TOKENS, CDN = "127.0.77.2", "127.0.77.3", "127.0.77.4"
 OTHER, OTHER_CDN = "127.0.77.6", "127.0.77.7"
-FAULTY, FAULTY_CDN = "127.0.77.8", "127.0.77.9"
+FAULTY, FAULTY_CDN, FAULTY_OTHER_CDN = "127.0.77.8", "127.0.77.9", "127.0.77.10"
+BAD = [f"127.0.77.{number}" for number in range(20, 60)]  # each for one test to break: docxy remembers
 MIRROR, SECRET, FRONT, SOCKET, PLAIN = "10.77.0.1", "10.77.0.2", "10.77.0.3", "10.77.0.4", "10.77.0.5"
 LOGS, MEMORY, ODD, OWN = "10.77.0.6", "10.77.0.7", "10.77.0.8", "10.77.0.9"
+UNBROKEN, PARALLEL, STEADY = "10.77.0.10", "10.77.0.11", "10.77.0.12"
 CLIENT = "10.77.0.100"
 
+PAIRS = [f"pair{number}.faulty.test" for number in range(len(BAD))]  # at a bad address first, then at the CDN's
+LONE = [f"lone{number}.faulty.test" for number in range(len(BAD))]  # at a bad address only
+DUAL = "dual.faulty.test"  # at an IPv6 address that nobody reaches, and at the CDN's
 UPSTREAM_HOSTS = {
+    **{address: [pair, lone] for address, pair, lone in zip(BAD, PAIRS, LONE, strict=True)},
+    "fd00:77::9": [DUAL],
     REGISTRY: ["registry-1.docker.io", "index.docker.io", "docker.io"],
     TOKENS: ["auth.docker.io"],
     CDN: ["production.cloudfront.docker.com"],
     OTHER: ["ghcr.io"],
     OTHER_CDN: ["pkg-containers.githubusercontent.com"],
     FAULTY: ["faulty.test"],
-    FAULTY_CDN: ["cdn.faulty.test", "elsewhere.test", "loopback.wild.test"],
+    FAULTY_CDN: ["cdn.faulty.test", "elsewhere.test", "loopback.wild.test", DUAL, *PAIRS],
+    FAULTY_OTHER_CDN: ["cdn2.faulty.test"],
     "169.254.169.254": ["link-local.wild.test"],
 }
 MIRROR_HOSTS = {
@@ -50,6 +58,9 @@ MIRROR_HOSTS = {
     MEMORY: ["memory.test"],
     ODD: ["odd.test"],
     OWN: ["own.test"],
+    UNBROKEN: ["unbroken.test"],
+    PARALLEL: ["parallel.test"],
+    STEADY: ["steady.test"],
 }
 USER, PASSWORD = "alice", "s3cret-9f2c"
 REQUIRED = (

@@ -1,0 +1,437 @@
+"""
+Everything that can go wrong upstream: one function each, and what a client then sees.
+
+Owns the list, in the order of the table that is printed.  A fault changes an
+`Origin` before it starts; it knows nothing of docxy.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from . import hub as places
+from .faulty import Asked, End, Faulty, Greeting, Reply, Script
+from .faulty_origin import Origin, serve
+from .writer import sha256
+
+Way = Literal["whole", "range", "suffix", "parallel"]
+OK, SHORT, UNUSED = "ok", "ended short", "-"
+SMALL, LARGE = 200_000, 1_100_000  # bytes after which a body is cut: 20 resumes, or some
+CLIENTS_TOKEN = "Bearer of-the-client"
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """
+    One line of the table: what is broken, what is asked for, and how each way of asking for it must end.
+
+    ``apply`` gives back servers to be started beside those of the origin.
+    """
+
+    name: str
+    apply: Callable[[Origin], list[Faulty] | None]
+    kind: Literal["blob", "manifest"]
+    ends: dict[Way, str]
+
+
+FAULTS: list[Fault] = []
+
+
+def fault(
+    name: str, kind: Literal["blob", "manifest"] = "blob", ends: str = OK, **other: str
+) -> Callable[[Callable[[Origin], list[Faulty] | None]], Callable[[Origin], list[Faulty] | None]]:
+    """Put a fault on the list; ``other`` names the ways that end otherwise than ``ends``."""
+    ways: tuple[Way, ...] = ("whole", "range", "suffix", "parallel")
+
+    def listed(apply: Callable[[Origin], list[Faulty] | None]) -> Callable[[Origin], list[Faulty] | None]:
+        FAULTS.append(Fault(name, apply, kind, {way: other.get(way, ends) for way in ways}))
+        return apply
+
+    return listed
+
+
+# What faults are made of
+
+
+def cut(script: Script, size: int, end: End) -> Script:
+    """Every body ends after ``size`` bytes."""
+    return lambda asked: replace(script(asked), sent=size, end=end)
+
+
+def _span(reply: Reply) -> tuple[int, int, int]:
+    """First byte, last byte and total size, as an answer's Content-Range says; of a 200 by its body."""
+    told = dict(reply.headers).get("Content-Range", f"bytes 0-{len(reply.body) - 1}/{len(reply.body)}")
+    span, _, size = told.removeprefix("bytes ").partition("/")
+    first, _, last = span.partition("-")
+    return int(first), int(last), int(size)
+
+
+def cut_off(origin: Origin, place: int, end: End) -> Script:
+    """No body gets beyond byte ``place`` of the layer."""
+
+    def answer(asked: Asked) -> Reply:
+        reply = origin.blob(asked)
+        return replace(reply, sent=max(place - _span(reply)[0], 0), end=end)
+
+    return answer
+
+
+def in_turn(*scripts: Script, then: Script) -> Script:
+    """Each script answers once, and ``then`` from there on."""
+    left = iter(scripts)
+    return lambda asked: next(left, then)(asked)
+
+
+def fails(status: int, retry_after: int | None = None) -> Script:
+    """An error page."""
+    headers = [("Content-Type", "text/html")]
+    headers += [] if retry_after is None else [("Retry-After", str(retry_after))]
+    return lambda asked: Reply(status, headers, b"<html>sorry</html>")
+
+
+def nothing(end: End) -> Script:
+    """No answer."""
+    return lambda asked: Reply(0, end=end)
+
+
+def told(script: Script, change: Callable[[int, int, int], str]) -> Script:
+    """The Content-Range of a part says what ``change`` makes of first, last and size."""
+
+    def answer(asked: Asked) -> Reply:
+        reply = script(asked)
+        if reply.status != 206:
+            return reply
+        line = ("Content-Range", change(*_span(reply)))
+        return replace(reply, headers=[*(one for one in reply.headers if one[0] != line[0]), line])
+
+    return answer
+
+
+def whole(origin: Origin) -> Script:
+    """All of the layer, whatever range is asked for."""
+    return lambda asked: origin.blob(replace(asked, headers=()))
+
+
+def bad_address(origin: Origin, greeting: Greeting | None, lone: bool = False) -> list[Faulty]:
+    """The CDN has a bad address before its good one, or alone; nobody listens there without a greeting."""
+    number = next(_numbers)
+    origin.location = (places.LONE if lone else places.PAIRS)[number]
+    if greeting is None:
+        return []
+    server = origin.server(places.BAD[number])
+    server.greeting = greeting
+    return [server]
+
+
+# Bodies that break
+
+
+@fault("every response is reset after 200 kB")
+def _(origin: Origin) -> None:
+    origin.cdn.script = cut(origin.blob, SMALL, "reset")
+
+
+@fault("every response is closed after 200 kB")
+def _(origin: Origin) -> None:
+    origin.cdn.script = cut(origin.blob, SMALL, "close")
+
+
+@fault("two responses stall")
+def _(origin: Origin) -> None:
+    stalled = cut(origin.blob, LARGE, "hang")
+    origin.cdn.script = in_turn(stalled, stalled, then=origin.blob)
+
+
+@fault("the first response crawls")
+def _(origin: Origin) -> None:
+    origin.cdn.script = in_turn(lambda asked: replace(origin.blob(asked), pace=20_000), then=origin.blob)
+
+
+@fault("chunked, whole")
+def _(origin: Origin) -> None:
+    origin.cdn.script = lambda asked: replace(origin.blob(asked), chunked=True)
+
+
+@fault("chunked, every response is cut after 1.1 MB")
+def _(origin: Origin) -> None:
+    origin.cdn.script = cut(lambda asked: replace(origin.blob(asked), chunked=True), LARGE, "close")
+
+
+@fault("no length, no chunks")
+def _(origin: Origin) -> None:
+    origin.cdn.script = lambda asked: replace(origin.blob(asked), unframed=True)
+
+
+@fault("no length, no chunks, the first response is cut")
+def _(origin: Origin) -> None:
+    def unframed(asked: Asked) -> Reply:
+        return replace(origin.blob(asked), unframed=True)
+
+    origin.cdn.script = in_turn(cut(unframed, LARGE, "close"), then=unframed)
+
+
+@fault("no body gets beyond the same byte", ends=SHORT)
+def _(origin: Origin) -> None:
+    origin.cdn.script = cut_off(origin, 3_000_000, "reset")
+
+
+@fault("a bit is flipped", range=UNUSED, suffix=UNUSED, whole=SHORT, parallel=SHORT)
+def _(origin: Origin) -> None:
+    wrong = bytearray(origin.content.layer)
+    wrong[2_000_000] ^= 1
+    origin.cdn.script = lambda asked: serve(memoryview(wrong), asked)
+
+
+# What is met when a body is asked for again
+
+
+def resumed(origin: Origin, *scripts: Script, end: End = "reset") -> None:
+    """The CDN's first response is cut; ``scripts`` answer when it is asked again."""
+    origin.cdn.script = in_turn(cut(origin.blob, LARGE, end), *scripts, then=origin.blob)
+
+
+@fault("a resume meets 500, then 502, then 503 (Retry-After: 1)")
+def _(origin: Origin) -> None:
+    resumed(origin, fails(500), fails(502), fails(503, 1))
+
+
+@fault("a resume meets 429 (Retry-After: 1) from the registry")
+def _(origin: Origin) -> None:
+    resumed(origin)
+    origin.at_registry("/blobs/", in_turn(origin.redirect, fails(429, 1), then=origin.redirect))
+
+
+@fault("a resume is reset before headers, three times")
+def _(origin: Origin) -> None:
+    resumed(origin, *[nothing("reset")] * 3)
+
+
+@fault("a resume is sent to a dead host, twice")
+def _(origin: Origin) -> None:
+    resumed(origin)
+
+    def dead(asked: Asked) -> Reply:
+        return origin.redirect_to(places.LONE[number])
+
+    number = next(_numbers)
+    origin.at_registry("/blobs/", in_turn(origin.redirect, dead, dead, then=origin.redirect))
+
+
+@fault("resumes ignore Range")
+def _(origin: Origin) -> None:
+    origin.cdn.script = in_turn(cut(origin.blob, LARGE, "reset"), then=whole(origin))
+
+
+@fault("a resume says a wrong Content-Range, once")
+def _(origin: Origin) -> None:
+    resumed(origin, told(origin.blob, lambda first, last, size: f"bytes {first + 1}-{last}/{size}"))
+
+
+@fault("resumes always say a wrong Content-Range", ends=SHORT)
+def _(origin: Origin) -> None:
+    shifted = told(origin.blob, lambda first, last, size: f"bytes {first + 1}-{last}/{size}")
+    origin.cdn.script = in_turn(cut(origin.blob, LARGE, "reset"), then=shifted)
+
+
+@fault("a resume says a wrong total, once")
+def _(origin: Origin) -> None:
+    resumed(origin, told(origin.blob, lambda first, last, size: f"bytes {first}-{last}/{size + 1}"))
+
+
+@fault("resumes always say a wrong total", ends=SHORT)
+def _(origin: Origin) -> None:
+    larger = told(origin.blob, lambda first, last, size: f"bytes {first}-{last}/{size + 1}")
+    origin.cdn.script = in_turn(cut(origin.blob, LARGE, "reset"), then=larger)
+
+
+@fault("every URL serves once, every response is reset after 1.1 MB")
+def _(origin: Origin) -> None:
+    used: set[str] = set()
+
+    def once(asked: Asked) -> Reply:
+        if asked.target in used:
+            return fails(403)(asked)
+        used.add(asked.target)
+        return cut(origin.blob, LARGE, "reset")(asked)
+
+    origin.cdn.script = once
+
+
+def wants_token(origin: Origin, clients: int, public: bool) -> None:
+    """The registry takes the client's token ``clients`` times, and others if the image is public."""
+    challenge = ("WWW-Authenticate", 'Bearer realm="https://faulty.test/token",service="faulty.test"')
+    refused = Reply(401, [challenge], b"{}")
+    left = iter(range(clients))
+
+    def answer(asked: Asked) -> Reply:
+        bearer = asked.header("authorization")
+        if bearer == CLIENTS_TOKEN:
+            return refused if next(left, None) is None else origin.redirect(asked)
+        return origin.redirect(asked) if public and bearer.startswith("Bearer token-") else refused
+
+    origin.at_registry("/blobs/", answer)
+
+
+@fault("the client's token expires, the image is public")
+def _(origin: Origin) -> None:
+    origin.cdn.script = cut(origin.blob, LARGE, "reset")
+    wants_token(origin, 1, public=True)
+
+
+@fault("the same, and the token server fails twice")
+def _(origin: Origin) -> None:
+    origin.cdn.script = cut(origin.blob, LARGE, "reset")
+    wants_token(origin, 1, public=True)
+    origin.at_registry("/token", in_turn(fails(503), fails(503), then=origin.token))
+
+
+@fault("the client's token expires, the image is private", ends=SHORT)
+def _(origin: Origin) -> None:
+    origin.cdn.script = cut(origin.blob, LARGE, "reset")
+    wants_token(origin, 1, public=False)
+
+
+# What is met before the headers
+
+
+@fault("the registry answers 500, twice")
+def _(origin: Origin) -> None:
+    origin.at_registry("/blobs/", in_turn(fails(500), fails(500), then=origin.redirect))
+
+
+@fault("the registry answers 502, twice")
+def _(origin: Origin) -> None:
+    origin.at_registry("/blobs/", in_turn(fails(502), fails(502), then=origin.redirect))
+
+
+@fault("the registry answers 503 (Retry-After: 1), twice")
+def _(origin: Origin) -> None:
+    origin.at_registry("/blobs/", in_turn(fails(503, 1), fails(503, 1), then=origin.redirect))
+
+
+@fault("the CDN answers 503, twice")
+def _(origin: Origin) -> None:
+    origin.cdn.script = in_turn(fails(503), fails(503), then=origin.blob)
+
+
+@fault("the registry always answers 503", ends="error 503")
+def _(origin: Origin) -> None:
+    origin.at_registry("/blobs/", fails(503))
+
+
+@fault("the registry answers 429 (Retry-After: 1)", ends="error 429")
+def _(origin: Origin) -> None:
+    origin.at_registry("/blobs/", fails(429, 1))
+
+
+@fault("the first signature has expired already")
+def _(origin: Origin) -> None:
+    origin.cdn.script = in_turn(fails(403), then=origin.blob)
+
+
+@fault("the registry resets before headers, twice")
+def _(origin: Origin) -> None:
+    origin.at_registry("/blobs/", in_turn(*[nothing("reset")] * 2, then=origin.redirect))
+
+
+@fault("the CDN closes before headers, twice")
+def _(origin: Origin) -> None:
+    origin.cdn.script = in_turn(*[nothing("close")] * 2, then=origin.blob)
+
+
+@fault("the CDN is silent, once")
+def _(origin: Origin) -> None:
+    origin.cdn.script = in_turn(nothing("hang"), then=origin.blob)
+
+
+@fault("the redirect is to a dead host, then to a live one")
+def _(origin: Origin) -> None:
+    number = next(_numbers)
+    origin.at_registry(
+        "/blobs/", in_turn(lambda asked: origin.redirect_to(places.LONE[number]), then=origin.redirect)
+    )
+
+
+@fault("the redirect is always to a dead host", ends="error 502")
+def _(origin: Origin) -> list[Faulty]:
+    return bad_address(origin, None, lone=True)
+
+
+@fault("the registry refuses connections", ends="error 502")
+def _(origin: Origin) -> None:
+    origin.registry_listens = False
+
+
+@fault("one of the CDN's two addresses refuses connections")
+def _(origin: Origin) -> list[Faulty]:
+    return bad_address(origin, None)
+
+
+@fault("one of the CDN's two addresses fails in TLS")
+def _(origin: Origin) -> list[Faulty]:
+    return bad_address(origin, "garbage")
+
+
+@fault("one of the CDN's two addresses resets in TLS")
+def _(origin: Origin) -> list[Faulty]:
+    return bad_address(origin, "reset")
+
+
+@fault("the CDN's only address fails in TLS", ends="error 502")
+def _(origin: Origin) -> list[Faulty]:
+    return bad_address(origin, "garbage", lone=True)
+
+
+@fault("the CDN's IPv6 address cannot be reached")
+def _(origin: Origin) -> None:
+    origin.location = places.DUAL
+
+
+@fault("Range is ignored")
+def _(origin: Origin) -> None:
+    origin.cdn.script = whole(origin)
+
+
+@fault("the first answer says a wrong Content-Range")
+def _(origin: Origin) -> None:
+    shifted = told(origin.blob, lambda first, last, size: f"bytes {first + 1}-{last}/{size}")
+    origin.cdn.script = in_turn(shifted, then=origin.blob)
+
+
+# Manifests
+
+
+@fault("a manifest is cut in the middle, twice", "manifest", parallel=UNUSED)
+def _(origin: Origin) -> None:
+    origin.at_registry(
+        "/manifests/", in_turn(*[cut(origin.manifest, 100, "close")] * 2, then=origin.manifest)
+    )
+
+
+@fault("a manifest is reset in the middle, always", "manifest", ends="error 502", parallel=UNUSED)
+def _(origin: Origin) -> None:
+    origin.at_registry("/manifests/", cut(origin.manifest, 100, "reset"))
+
+
+@fault("a manifest stalls in the middle, once", "manifest", parallel=UNUSED)
+def _(origin: Origin) -> None:
+    origin.at_registry("/manifests/", in_turn(cut(origin.manifest, 100, "hang"), then=origin.manifest))
+
+
+def _altered(origin: Origin) -> Script:
+    wrong = origin.content.manifest.replace(sha256(origin.content.config)[7:15].encode(), b"0badc0de")
+    return lambda asked: replace(origin.manifest(asked), body=wrong)
+
+
+@fault("a manifest has wrong bytes, once", "manifest", parallel=UNUSED)
+def _(origin: Origin) -> None:
+    origin.at_registry("/manifests/", in_turn(_altered(origin), then=origin.manifest))
+
+
+@fault("a manifest always has wrong bytes", "manifest", ends="error 502", parallel=UNUSED)
+def _(origin: Origin) -> None:
+    origin.at_registry("/manifests/", _altered(origin))
