@@ -211,6 +211,7 @@ class Asked:
     method: bytes
     target: bytes
     headers: HeaderLines
+    avoid: frozenset[str] = frozenset()
 
     def lines(self, name: bytes) -> list[bytes]:
         """Every value of header ``name``, in order."""
@@ -240,8 +241,17 @@ class FakeUpstream:
         """Add to the script."""
         self._script.extend(script)
 
-    def fetch(self, method: bytes, target: bytes, headers: HeaderLines) -> Deferred[Reply]:
-        return self._next(Asked(method, target, tuple(headers)))
+    def fetch(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: HeaderLines,
+        avoid: frozenset[str] = frozenset(),
+    ) -> Deferred[Reply]:
+        return self._next(Asked(method, target, tuple(headers), avoid))
+
+    def again(self, target: bytes, headers: HeaderLines, avoid: frozenset[str]) -> Deferred[Reply]:
+        return self._next(Asked(b"GET", target, tuple(headers), avoid))
 
     def ping(self, headers: HeaderLines) -> Deferred[Reply]:
         return self._next(Asked(b"GET", b"/v2/", tuple(headers)))

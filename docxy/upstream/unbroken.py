@@ -32,7 +32,7 @@ from zope.interface import implementer
 
 from docxy.interfaces import Ask, Course, IBody, Reply, Span, Unbroken, UpstreamBroken, UpstreamError
 from docxy.oci.ranges import ContentRange, parse_content_range
-from docxy.policy.retry import Budget, Patience
+from docxy.policy.retry import Budget, Patience, told_wait
 from docxy.settings.values import LimitSettings, UpstreamSettings
 from docxy.upstream.body import close
 
@@ -119,7 +119,7 @@ class UnbrokenBody:
     def deliver(self, protocol: IProtocol) -> None:
         self._sink = protocol
         self._budget.progressed(self._clock.seconds())
-        protocol.makeConnection(self)
+        protocol.makeConnection(self)  # type: ignore[arg-type]  # a push producer is all that it is
         if self._span.end == self._position:
             self._reply.body.drop()
             self._finish()
@@ -289,9 +289,8 @@ class UnbrokenBody:
         if reply.status in (401, 403, 404) and not reply.redirected:
             self._give_up(f"upstream answered with status {reply.status} to a resume")
             return
-        told = reply.header(b"retry-after") or ""
-        seconds = float(told) if told.isdigit() and len(told) < 6 else None
-        self._mend("refused", f"status {reply.status}", seconds)
+        wait = told_wait(reply.header(b"retry-after"), reply.header(b"date"))
+        self._mend("refused", f"status {reply.status}", wait)
 
     def _is_end(self, reply: Reply) -> bool:
         """Whether a 416 says that there is nothing behind what we have."""
