@@ -53,8 +53,21 @@ def fits(route: Route, caller: Caller, reply: Reply) -> bool:
     if reply.status == 304:
         return any(caller.header(name) is not None for name in _CONDITIONS)
     if reply.status == 206:
-        return _may_be_partial(route, caller) and caller.header(b"range") is not None
+        return _may_be_partial(route, caller) and _is_wanted_part(caller, reply)
     return reply.status == 200
+
+
+def _is_wanted_part(caller: Caller, reply: Reply) -> bool:
+    """Whether a 206 is of the bytes that were asked for: clients write it where they asked it to belong."""
+    ranges = parse_range(caller.header(b"range") or "")
+    if ranges is None or len(ranges) != 1:
+        return ranges is not None
+    part = _part(reply)
+    if part is None or part.interval is None or reply.length not in (None, part.interval.length):
+        return False
+    if part.size is not None:
+        return part.interval == resolve(ranges[0], part.size)
+    return part.interval.first == ranges[0].first
 
 
 def _may_be_partial(route: Route, caller: Caller) -> bool:
@@ -114,7 +127,7 @@ def manifest(route: Route, caller: Caller, reply: Reply, body: bytes) -> Answer:
 
 def _check_manifest(route: Route, reply: Reply, body: bytes) -> None:
     digest = route.reference if isinstance(route.reference, Digest) else _told_digest(reply)
-    if digest is None or not digest.verifiable or reply.header(b"content-encoding"):
+    if digest is None or not digest.verifiable or _is_coded(reply):
         return
     verifier = Verifier(digest)
     verifier.feed(body)
@@ -165,7 +178,8 @@ def blob(route: Route, upstream: UpstreamSettings, caller: Caller, reply: Reply)
         headers = [line for line in headers if line[0] != b"Content-Range"]
     wanted = _single_range(caller)
     if reply.status != 200 or wanted is None or reply.length is None or caller.header(b"if-range"):
-        stream = Stream(reply, _span(reply), _is_mendable(reply), _verifier(route, upstream, reply))
+        verifier = _verifier(route, upstream, reply) if _is_whole(caller, reply) else None
+        stream = Stream(reply, _span(reply), _is_mendable(reply), verifier)
         return Answer(reply.status, tuple(headers), reply.length, stream)
     interval = resolve(wanted, reply.length)
     if interval is None:
@@ -193,7 +207,7 @@ def _span(reply: Reply) -> Span:
 
 def _is_mendable(reply: Reply) -> bool:
     """Whether offsets mean the stored bytes: not so in a multipart or coded answer."""
-    return not reply.header(b"content-encoding") and (reply.status == 200 or _part(reply) is not None)
+    return not _is_coded(reply) and (reply.status == 200 or _part(reply) is not None)
 
 
 def _verifier(route: Route, upstream: UpstreamSettings, reply: Reply) -> Verifier | None:
@@ -201,18 +215,24 @@ def _verifier(route: Route, upstream: UpstreamSettings, reply: Reply) -> Verifie
     digest = route.reference
     if not upstream.verify or not isinstance(digest, Digest) or not digest.verifiable:
         return None
-    if reply.header(b"content-encoding") or not _is_whole(reply):
-        return None
-    return Verifier(digest)
+    return None if _is_coded(reply) else Verifier(digest)
 
 
-def _is_whole(reply: Reply) -> bool:
+def _is_coded(reply: Reply) -> bool:
+    """Whether the bytes are not those of the digest: a rude upstream's coding is the client's to undo."""
+    return (reply.header(b"content-encoding") or "identity").strip().lower() != "identity"
+
+
+def _is_whole(caller: Caller, reply: Reply) -> bool:
+    """Whether an answer is of all bytes, or says so little that the digest has to tell."""
     if reply.status == 200:
         return True
     part = _part(reply)
-    if part is None or part.interval is None:
+    if part is None or part.interval is None or part.interval.first != 0:
         return False
-    return part.interval.first == 0 and part.interval.length == part.size
+    wanted = _single_range(caller)
+    is_open = wanted is not None and wanted.last is None
+    return part.interval.length == part.size or (part.size is None and is_open)
 
 
 def streamed(caller: Caller, reply: Reply, headers: HeaderLines) -> Answer:
