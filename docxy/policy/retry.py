@@ -43,13 +43,13 @@ class Budget:
         self._jitter = jitter
         self._since = now
         self._waits = 0
-        self._left = patience.attempts - 1  # the try that is running is one
+        self._tries_left = patience.attempts - 1  # the try that is running is one
 
     def progressed(self, now: float) -> None:
         """The running try has brought something: all is as at the start, and this try does not count."""
         self._since = now
         self._waits = 0
-        self._left = self._patience.attempts
+        self._tries_left = self._patience.attempts
 
     def failed(self, now: float, retry_after: float | None = None) -> float | None:
         """
@@ -57,13 +57,17 @@ class Budget:
 
         ``retry_after`` (seconds, as the peer asked) is heeded within what is left.
         """
-        remaining = self._since + self._patience.seconds - now
-        if self._left <= 0 or remaining <= 0:
+        remaining = self.left(now)
+        if self._tries_left <= 0 or remaining <= 0:
             return None
         wait = max(self._step(), retry_after or 0.0)
-        self._left -= 1
+        self._tries_left -= 1
         self._waits += 1
         return min(wait, remaining)
+
+    def left(self, now: float) -> float:
+        """Seconds until the budget ends for want of progress; below 0 after that."""
+        return self._since + self._patience.seconds - now
 
     def _step(self) -> float:
         patience = self._patience

@@ -2,7 +2,8 @@
 How connections to one upstream, its realm and its CDN are made and kept.
 
 One pool an upstream: pools are keyed by host, and one upstream's extra trust
-root must not serve another.  Knows nothing of the registry protocol.
+root must not serve another.  What a connection to an address ended in is noted
+in the upstream's `FailureMemory`.  Knows nothing of the registry protocol.
 
 Twisted's client bounds a header line (16 KiB), a chunk's size line and the
 trailers (64 KiB), but neither the number of header lines nor that of 1xx
@@ -11,10 +12,11 @@ answers before the answer: `BoundedClient` does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Hashable
+from functools import partial
+from typing import Any
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
@@ -29,6 +31,7 @@ from docxy.interfaces import UpstreamBroken
 from docxy.policy.addresses import check_address
 from docxy.settings.values import NetworkSettings, UpstreamSettings
 from docxy.upstream.body import ResponseBody
+from docxy.upstream.failures import FailureMemory
 from docxy.upstream.resolver import CheckedReactor, CheckedResolver
 
 CONNECT_TIMEOUT = 6.0  # seconds, below the limit of one attempt so that the cause is told apart
@@ -38,7 +41,7 @@ POOL_SIZE = 32  # idle connections kept per host: clients fetch 3 to 6 layers at
 MAX_HEAD = 65536  # bytes before a body, 1xx answers included; four times what clients of registries take
 _PIECE = 4096  # bytes of a head given to Twisted at once: its time grows with the square of this
 
-_T = TypeVar("_T")
+_ADDRESS = "_docxy_address"  # set on responses and on failures, which have no place for it
 
 
 class HeadTooLarge(Exception):
@@ -48,26 +51,55 @@ class HeadTooLarge(Exception):
         super().__init__(f"its headers are larger than {MAX_HEAD} bytes")
 
 
+def address_of(outcome: object) -> str:
+    """The IP address behind a response or a failed request; empty where none is known."""
+    address: str = getattr(outcome, _ADDRESS, "")
+    return address
+
+
 class BoundedClient(HTTP11ClientProtocol):
     """
     One client connection, which a peer that sends a head without end loses.
 
     A head is what comes between a request and its answer.  The request in
     progress fails with a `ResponseFailed` for the reason `HeadTooLarge`.
+
+    ``answered_at`` is when it last proved good, on the clock of ``failures``.
     """
 
     _room: int | None = None  # bytes left for the head; None while none is awaited
     _requests = 0
     _too_large = False
+    address = ""
+
+    def __init__(self, idle: Callable[[HTTP11ClientProtocol], None], failures: FailureMemory) -> None:
+        super().__init__(idle)
+        self._failures = failures
+        self.answered_at = failures.now()
+
+    def connectionMade(self) -> None:
+        super().connectionMade()
+        self.address = getattr(self.transport.getPeer(), "host", "")  # type: ignore[union-attr]
 
     def request(self, request: Request) -> Deferred[IResponse]:
         self._requests += 1
         self._room = MAX_HEAD
-        return super().request(request).addBoth(self._answered)
+        return super().request(request).addCallbacks(self._answered, self._unanswered)
 
-    def _answered(self, outcome: _T) -> _T:
+    def _answered(self, response: IResponse) -> IResponse:
         self._room = None
-        return outcome
+        self.answered_at = self._failures.now()
+        setattr(response, _ADDRESS, self.address)
+        return response
+
+    def _unanswered(self, failure: Failure) -> Failure:
+        self._room = None
+        # That a connection died while it was kept says nothing of the address.
+        if self._requests == 1:
+            setattr(failure.value, _ADDRESS, self.address)
+            if not _is_given_up(failure):
+                self._failures.note(self.address)
+        return failure
 
     def dataReceived(self, data: bytes) -> None:
         asked = self._requests
@@ -87,12 +119,21 @@ class BoundedClient(HTTP11ClientProtocol):
         super().connectionLost(Failure(HeadTooLarge()) if self._too_large else reason)
 
 
+def _is_given_up(failure: Failure) -> bool:
+    """Whether a request ended because we wanted no answer any more."""
+    reasons: list[Failure] = getattr(failure.value, "reasons", None) or [failure]
+    return any(reason.check(CancelledError) for reason in reasons)
+
+
 class BoundedFactory(Factory):
     """Makes the connections of a `BoundedPool`; ``idle`` is told of each that can serve again."""
 
     noisy = False
 
-    def __init__(self, idle: Callable[[HTTP11ClientProtocol], None], where: str) -> None:
+    def __init__(
+        self, failures: FailureMemory, idle: Callable[[HTTP11ClientProtocol], None], where: str
+    ) -> None:
+        self._failures = failures
         self._idle = idle
         self._where = where
 
@@ -100,14 +141,29 @@ class BoundedFactory(Factory):
         return f"BoundedFactory({self._where})"
 
     def buildProtocol(self, _: IAddress | None) -> BoundedClient:
-        return BoundedClient(self._idle)
+        return BoundedClient(self._idle, self._failures)
 
 
 class BoundedPool(HTTPConnectionPool):
-    """A pool whose connections are `BoundedClient`s."""
+    """A pool whose connections are `BoundedClient`s, and which keeps none to an address that failed since."""
 
-    # The pool's one seam, in its documentation if not in its name.
-    _factory = BoundedFactory  # type: ignore[assignment]
+    def __init__(self, reactor: Any, failures: FailureMemory, persistent: bool) -> None:
+        super().__init__(reactor, persistent)
+        self.maxPersistentPerHost = POOL_SIZE
+        self.cachedConnectionTimeout = POOL_IDLE
+        self._failures = failures
+        # The pool's one seam, in its documentation if not in its name.
+        self._factory = partial(BoundedFactory, failures)  # type: ignore[assignment]
+
+    def getConnection(self, key: Hashable, endpoint: IStreamClientEndpoint) -> Deferred[HTTP11ClientProtocol]:
+        self._drop_doubtful(key)
+        return super().getConnection(key, endpoint)
+
+    def _drop_doubtful(self, key: Hashable) -> None:
+        for connection in list(self._connections.get(key, ())):
+            if self._failures.rank(connection.address) >= connection.answered_at:
+                self._timeouts[connection].cancel()
+                self._removeConnection(key, connection)
 
 
 @implementer(IAgentEndpointFactory)
@@ -133,24 +189,44 @@ def _family(network: NetworkSettings) -> str:
     return "6" if ":" in network.source else "4"
 
 
-def make_agent(reactor: Any, settings: UpstreamSettings, trust: IPolicyForHTTPS) -> IAgent:
+@implementer(IAgent)
+class UpstreamAgent:
+    """
+    The ways to one upstream: itself over connections that are kept, ``anew`` over new ones only.
+
+    Both bound heads, connect as ``endpoints`` say, and note in ``failures`` the
+    addresses that a new connection got no answer from.
+    """
+
+    def __init__(self, reactor: Any, endpoints: IAgentEndpointFactory, failures: FailureMemory) -> None:
+        self.failures = failures
+        self._kept = Agent.usingEndpointFactory(reactor, endpoints, BoundedPool(reactor, failures, True))
+        self.anew: IAgent = Agent.usingEndpointFactory(
+            reactor, endpoints, BoundedPool(reactor, failures, False)
+        )
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: IBodyProducer | None = None,
+    ) -> Deferred[IResponse]:
+        sent: Deferred[IResponse] = self._kept.request(method, uri, headers, bodyProducer)
+        return sent
+
+
+def make_agent(reactor: Any, settings: UpstreamSettings, trust: IPolicyForHTTPS) -> UpstreamAgent:
     """An agent that meets only hosts and addresses that ``settings`` allow."""
     network = settings.network
+    failures = FailureMemory(reactor)
 
     def allowed(address: str, host: str) -> bool:
         return check_address(address, host=host, upstream=settings)
 
-    checked = CheckedReactor(reactor, CheckedResolver(reactor.nameResolver, allowed, _family(network)))
-    return pooled_agent(reactor, EndpointFactory(checked, trust, network.source))
-
-
-def pooled_agent(reactor: Any, endpoints: IAgentEndpointFactory) -> IAgent:
-    """An agent that keeps its connections, bounds heads, and connects as ``endpoints`` say."""
-    pool = BoundedPool(reactor, persistent=True)
-    pool.maxPersistentPerHost = POOL_SIZE
-    pool.cachedConnectionTimeout = POOL_IDLE
-    agent: IAgent = Agent.usingEndpointFactory(reactor, endpoints, pool)
-    return agent
+    resolver = CheckedResolver(reactor.nameResolver, allowed, failures, _family(network))
+    checked = CheckedReactor(reactor, resolver, failures)
+    return UpstreamAgent(reactor, EndpointFactory(checked, trust, network.source), failures)
 
 
 @implementer(IAgent)

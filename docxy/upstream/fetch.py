@@ -1,25 +1,26 @@
 """
-One upstream: ask it, follow its redirects, within the time that clients allow.
+One upstream: ask it, try after try, within the time that clients allow.
 
-Owns the order of urls, hops and time limits.  Every hop is judged by
-`docxy.policy.redirects`; credentials are dropped for good at the first change
-of origin.  Knows nothing of clients.
+Owns the order of urls, the tries of a request and their time in all.  The
+first try takes a connection that was kept; all others make new ones, and what
+failed lately comes last: addresses, hosts that a registry sends us to, and
+the upstream's urls that could not be reached.  Knows nothing of clients.
 """
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import random
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from twisted.internet.defer import CancelledError, Deferred, TimeoutError
-from twisted.internet.error import ConnectError, ConnectionClosed, DNSLookupError
-from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import RequestTransmissionFailed, ResponseFailed, ResponseNeverReceived
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import UNKNOWN_LENGTH, IAgent, IResponse
+from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from docxy.interfaces import (
@@ -31,18 +32,21 @@ from docxy.interfaces import (
     UpstreamTimedOut,
     UpstreamUnreachable,
 )
-from docxy.oci.headers import after_origin_change
-from docxy.policy.redirects import RedirectRefused, next_hop
+from docxy.policy.redirects import redact
+from docxy.policy.retry import Budget, Patience, told_wait
 from docxy.settings.values import LimitSettings, UpstreamSettings
-from docxy.upstream.agent import HeadTooLarge
-from docxy.upstream.body import ResponseBody
+from docxy.upstream.agent import UpstreamAgent
+from docxy.upstream.attempt import Attempt, Question, host_of
+from docxy.upstream.failures import FailureMemory
 
 _log = Logger()
 _T = TypeVar("_T")
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-MAX_LENGTH = 1 << 63  # bytes; no announced size is as large
-_LINK_FAILURES = (ResponseFailed, ResponseNeverReceived, RequestTransmissionFailed, ConnectionClosed)
+# Refused at once by everybody, eight tries take three to four seconds.
+TRIES = Patience(attempts=8, first_wait=0.1, longest_wait=0.8)
+PING_TRIES = replace(TRIES, attempts=2)
+ERROR_TRIES = 3  # of those, tries that may be answered by a server error; the last one is relayed
+_SHARE = 0.9  # of the whole time: a try that begins later comes to nothing
 
 
 def within(seconds: float, clock: IReactorTime, work: Coroutine[Deferred[Any], Any, _T]) -> Deferred[_T]:
@@ -59,179 +63,184 @@ class Upstream:
     """The registry that ``settings`` describe, asked through ``agent``."""
 
     def __init__(
-        self, settings: UpstreamSettings, limits: LimitSettings, agent: IAgent, clock: IReactorTime
+        self,
+        settings: UpstreamSettings,
+        limits: LimitSettings,
+        agent: UpstreamAgent,
+        clock: IReactorTime,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.settings = settings
         self._limits = limits
         self._agent = agent
+        self._failures = agent.failures
         self._clock = clock
+        self._jitter = jitter
 
-    def fetch(self, method: bytes, target: bytes, headers: HeaderLines) -> Deferred[Reply]:
-        return within(self._limits.first_header, self._clock, self._fetch(method, target, headers))
+    def fetch(
+        self, method: bytes, target: bytes, headers: HeaderLines, avoid: frozenset[str] = frozenset()
+    ) -> Deferred[Reply]:
+        question = Question(method, target, headers)
+        return self._pursue(question, self.settings.urls, avoid, TRIES, self._limits.first_header)
+
+    def again(self, target: bytes, headers: HeaderLines, avoid: frozenset[str]) -> Deferred[Reply]:
+        for name in avoid:
+            self._failures.note(name)
+        work = self._again(Question(b"GET", target, headers), avoid)
+        return within(self._limits.first_header, self._clock, work)
 
     def ping(self, headers: HeaderLines) -> Deferred[Reply]:
-        return within(self._limits.answer, self._clock, self._any_url(b"GET", b"/v2/", headers))
+        question = Question(b"GET", b"/v2/", headers)
+        return self._pursue(question, self.settings.urls, frozenset(), PING_TRIES, self._limits.answer)
 
     def search(self, query: bytes) -> Deferred[Reply]:
-        return within(self._limits.answer, self._clock, self._search(query))
+        url = self.settings.search_url
+        if url is None:
+            return fail(UpstreamBroken(f"{self.settings.name} has no search"))
+        question = Question(b"GET", b"/v1/search?" + query, ((b"Accept-Encoding", b"identity"),))
+        return self._pursue(question, (url,), frozenset(), PING_TRIES, self._limits.answer)
 
-    async def _fetch(self, method: bytes, target: bytes, headers: HeaderLines) -> Reply:
-        reply = await self._any_url(method, target, headers)
-        if reply.redirected and reply.status in (401, 403):
-            # The CDN's signature ran out between the registry's answer and our use of it.
-            reply.body.drop()
-            reply = await self._any_url(method, target, headers)
-        return reply
+    def _pursue(
+        self,
+        question: Question,
+        urls: Sequence[str],
+        avoid: frozenset[str],
+        tries: Patience,
+        seconds: float,
+    ) -> Deferred[Reply]:
+        patience = replace(tries, attempts=max(tries.attempts, len(urls)), seconds=_SHARE * seconds)
+        budget = Budget(patience, self._clock.seconds(), self._jitter)
+        errors = max(min(ERROR_TRIES, tries.attempts), len(urls))
+        pursuit = _Pursuit(question, self._in_order(urls, avoid), budget, errors)
+        return within(seconds, self._clock, self._run(pursuit, avoid))
 
-    async def _search(self, query: bytes) -> Reply:
-        if self.settings.search_url is None:
-            raise UpstreamBroken(f"{self.settings.name} has no search")
-        url = f"{self.settings.search_url}/v1/search?{query.decode('latin-1')}"
-        return await self._follow(b"GET", url, ((b"Accept-Encoding", b"identity"),))
+    def _in_order(self, urls: Sequence[str], avoid: frozenset[str]) -> list[str]:
+        """As the settings say, but for those to be avoided and those that failed lately."""
+        hosts = {url: host_of(url) for url in urls}
+        return sorted(urls, key=lambda url: (hosts[url] in avoid, self._failures.rank(hosts[url])))
 
-    async def _any_url(self, method: bytes, target: bytes, headers: HeaderLines) -> Reply:
-        """The first answer of the upstream's urls that is no failure of its server."""
-        *earlier, last = self.settings.urls
-        for url in earlier:
-            try:
-                reply = await self._follow(method, url + target.decode("ascii"), headers)
-            except UpstreamError as error:
-                _log.warn("{url}: {error}; the next url is tried", url=url, error=str(error))
-                continue
-            if reply.status < 500:
-                return reply
-            _log.warn("{url}: status {status}; the next url is tried", url=url, status=reply.status)
-            reply.body.drop()
-        return await self._follow(method, last + target.decode("ascii"), headers)
-
-    async def _follow(self, method: bytes, url: str, headers: HeaderLines) -> Reply:
-        redirected = False
-        hops = 0
+    async def _run(self, pursuit: _Pursuit, avoid: frozenset[str]) -> Reply:
+        """Try after try, until an outcome stands."""
+        agent: IAgent = self._agent
+        shun: Callable[[str], bool] = avoid.__contains__
         while True:
-            response = await self._send(method, url, headers)
-            reply = _reply(method, response, redirected, ResponseBody(response, self._clock))
-            if reply.status not in REDIRECTS:
-                return _judged(reply)
-            reply.body.drop()
-            try:
-                hop = next_hop(url, reply.header(b"location"), self.settings, hops)
-            except RedirectRefused as error:
-                raise UpstreamBroken(str(error)) from None
-            hops += 1
-            if not hop.same_origin:
-                redirected = True
-                headers = after_origin_change(headers)
-            url = hop.url
+            attempt = self._attempt(agent)
+            outcome = await _outcome(attempt.follow(pursuit.question, pursuit.url, shun))
+            wait = pursuit.wait(attempt, outcome, self._clock.seconds())
+            if wait is None:
+                break
+            self._failed(attempt, outcome, wait)
+            if wait:
+                await deferLater(self._clock, wait)
+            agent, shun = self._agent.anew, self._shunned(avoid)
+        if isinstance(outcome, UpstreamError):
+            raise outcome
+        return outcome
 
-    async def _send(self, method: bytes, url: str, headers: HeaderLines) -> IResponse:
-        asked = Headers()
-        for name, value in headers:
-            asked.addRawHeader(name, value)
-        seconds = self._limits.attempt
-        try:
-            # In here: the agent raises at once for names that IDNA does not know.
-            sent = self._agent.request(method, url.encode("ascii"), asked)
-            return await cancellable(sent, self._clock).addTimeout(seconds, self._clock)
-        except CancelledError:
-            raise
-        except Exception as error:
-            raise named(error, seconds) from None
+    async def _again(self, question: Question, avoid: frozenset[str]) -> Reply:
+        attempt = self._attempt(self._agent.anew)
+        url = self._in_order(self.settings.urls, avoid)[0]
+        outcome = await _outcome(attempt.follow(question, url, self._shunned(avoid)))
+        _note(self._failures, attempt, outcome)
+        if isinstance(outcome, UpstreamError):
+            raise outcome
+        return outcome
+
+    def _attempt(self, agent: IAgent) -> Attempt:
+        return Attempt(self.settings, agent, self._clock, self._limits.attempt)
+
+    def _shunned(self, avoid: frozenset[str]) -> Callable[[str], bool]:
+        return lambda host: host in avoid or self._failures.bad(host)
+
+    def _failed(self, attempt: Attempt, outcome: Reply | UpstreamError, wait: float) -> None:
+        """An outcome does not stand: remember who failed, and say so."""
+        _note(self._failures, attempt, outcome)
+        why = str(outcome)
+        if isinstance(outcome, Reply):
+            outcome.body.drop()
+            why = f"status {outcome.status}"
+        _log.warn(
+            "{upstream}: {url}: {why}; tried again in {wait:.1f} s",
+            upstream=self.settings.name,
+            url=redact(attempt.url),
+            why=why,
+            wait=wait,
+        )
 
 
-def cancellable(sent: Deferred[IResponse], clock: IReactorTime) -> Deferred[IResponse]:
+class _Pursuit:
     """
-    ``sent``, but its cancellation is always a `CancelledError`.
+    The tries of one request: the urls that are left for it, the next one first.
 
-    The agent tells of it in several ways, some of which look like a failure
-    of the peer: then a caller that gave up would be served by the next url.
+    Waits are between two tries of one url; a url that was not asked yet is asked at once.
     """
-    given_up = False
 
-    def give_up(_: Deferred[IResponse]) -> None:
-        nonlocal given_up
-        given_up = True
-        sent.cancel()
+    def __init__(self, question: Question, urls: Sequence[str], budget: Budget, errors: int) -> None:
+        self.question = question
+        self._urls = deque(urls)
+        self._fresh_urls = set(urls)
+        self._budget = budget
+        self._errors_left = errors
+        self._was_refused = False
 
-    def answered(response: IResponse) -> None:
-        if given_up:
-            ResponseBody(response, clock).drop()
-        else:
-            result.callback(response)
+    @property
+    def url(self) -> str:
+        """The url whose turn it is."""
+        return self._urls[0]
 
-    def failed(failure: Failure) -> None:
-        if not given_up:
-            result.errback(failure)
+    def wait(self, attempt: Attempt, outcome: Reply | UpstreamError, now: float) -> float | None:
+        """Seconds before the next try; None: ``outcome`` stands."""
+        retry_after: float | None = None
+        if isinstance(outcome, Reply):
+            if self._is_signature_refused(outcome):
+                return 0.0
+            if outcome.status < 500 or self._errors_left <= 1:
+                return None
+            self._errors_left -= 1
+            retry_after = self._told_wait(outcome, now)
+        return self._turn(attempt.is_final, self._budget.failed(now, retry_after))
 
-    result: Deferred[IResponse] = Deferred(give_up)
-    sent.addCallbacks(answered, failed)
-    return result
+    def _is_signature_refused(self, reply: Reply) -> bool:
+        """Whether, for the first time, the CDN's signature ran out before we used it."""
+        if self._was_refused or not reply.redirected or reply.status not in (401, 403):
+            return False
+        self._was_refused = True
+        return True
 
+    def _told_wait(self, reply: Reply, now: float) -> float | None:
+        """What the only url asks for, where there is time for it."""
+        told = told_wait(reply.header(b"retry-after"), reply.header(b"date"))
+        fits = told is not None and told < self._budget.left(now) and len(self._urls) == 1
+        return told if fits else None
 
-def named(error: Exception, seconds: float) -> UpstreamError:
-    """What Twisted raised for a request that had ``seconds``, in our words."""
-    if isinstance(error, TimeoutError):
-        return UpstreamTimedOut(f"no header within {seconds:g} s")
-    if isinstance(error, ConnectTimeout):
-        return UpstreamTimedOut("connecting took too long")
-    if isinstance(error, DNSLookupError):
-        return UpstreamUnreachable("its name has no usable address")
-    if isinstance(error, ConnectError):
-        return UpstreamUnreachable(f"cannot connect: {error}")
-    if isinstance(error, _LINK_FAILURES):
-        return _link_failure(error)
-    if isinstance(error, ValueError):
-        return UpstreamUnreachable("its URL or host name cannot be used")
-    _log.failure("an upstream request failed in a way that is not foreseen", failure=Failure(error))
-    return UpstreamBroken(type(error).__name__)
-
-
-def _link_failure(error: Exception) -> UpstreamError:
-    """A connection that was made and then failed: by TLS, or by its peer."""
-    reasons = getattr(error, "reasons", None) or [Failure(error)]
-    cause = reasons[0].value
-    if isinstance(cause, HeadTooLarge):
-        return UpstreamBroken(str(cause))
-    if type(cause).__module__.startswith(("OpenSSL", "service_identity")):
-        return UpstreamUnreachable(f"TLS failed: {_tls_cause(cause)}")
-    return UpstreamBroken("the connection ended before an answer")
-
-
-def _tls_cause(cause: BaseException) -> str:
-    if type(cause).__module__.startswith("service_identity"):
-        return "the certificate is for another name"
-    details = cause.args[0] if cause.args and isinstance(cause.args[0], list) else []
-    return "; ".join(str(entry[-1]) for entry in details) or type(cause).__name__
+    def _turn(self, is_final: bool, wait: float | None) -> float | None:
+        """On to the next url; one that failed for good is not asked again."""
+        url = self._urls.popleft()
+        self._fresh_urls.discard(url)
+        if not is_final:
+            self._urls.append(url)
+        if not self._urls:
+            return None
+        return 0.0 if wait is not None and self.url in self._fresh_urls else wait
 
 
-def _judged(reply: Reply) -> Reply:
-    """A 3xx that is no redirect would be fatal to containerd: it is a broken answer, as is nonsense."""
-    if reply.status != 304 and not (200 <= reply.status < 300 or 400 <= reply.status < 600):
-        reply.body.drop()
-        raise UpstreamBroken(f"status {reply.status} is no answer to a pull")
-    if reply.length is not None and reply.length >= MAX_LENGTH:
-        reply.body.drop()
-        raise UpstreamBroken("its answer announces an impossible size")
-    return reply
+async def _outcome(following: Coroutine[Deferred[Any], Any, Reply]) -> Reply | UpstreamError:
+    try:
+        return await following
+    except UpstreamError as error:
+        return error
 
 
-def _reply(method: bytes, response: IResponse, redirected: bool, body: ResponseBody) -> Reply:
-    headers = tuple((name, value) for name, values in response.headers.getAllRawHeaders() for value in values)
-    request = response.request
-    host = "" if request is None else request.absoluteURI.split(b"/")[2].decode("ascii")
-    return Reply(
-        status=int(response.code),
-        headers=headers,
-        length=_length(method, response),
-        host=host,
-        redirected=redirected,
-        body=body,
-    )
-
-
-def _length(method: bytes, response: IResponse) -> int | None:
-    """Content-Length: Twisted keeps a GET's apart, and a HEAD's in its headers."""
-    if method != b"HEAD":
-        return None if response.length is UNKNOWN_LENGTH else int(response.length)
-    values = response.headers.getRawHeaders(b"content-length", [])
-    sizes = {value for value in values if value.isdigit() and len(value) < 20}
-    return int(sizes.pop()) if len(sizes) == 1 else None
+def _note(failures: FailureMemory, attempt: Attempt, outcome: Reply | UpstreamError) -> None:
+    """Remember who failed, if anybody did."""
+    if isinstance(outcome, Reply):
+        failed, is_absent = outcome.status >= 500, False
+        address = outcome.address
+    else:
+        failed, is_absent = not attempt.is_final, isinstance(outcome, UpstreamUnreachable | UpstreamTimedOut)
+        address = attempt.address
+    if failed:
+        failures.note(address)
+    # A registry's url may be the nearer one: it is set back only where it could not be had at all.
+    if failed and (attempt.redirected or is_absent):
+        failures.note(attempt.host)

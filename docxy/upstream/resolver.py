@@ -1,5 +1,5 @@
 """
-Name resolution that yields only addresses we may meet.
+Name resolution that yields only addresses we may meet, the promising ones first.
 
 The check sits under the endpoint, so that the address that was judged is the
 one that is connected to.  Knows nothing of HTTP.
@@ -8,11 +8,14 @@ one that is connected to.  Knows nothing of HTTP.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import ConnectBindError, UserError
 from twisted.internet.interfaces import (
     IAddress,
+    IConnector,
     IDelayedCall,
     IHostnameResolver,
     IHostResolution,
@@ -21,8 +24,12 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IResolutionReceiver,
 )
+from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
+
+from docxy.upstream.failures import FailureMemory
 
 _log = Logger()
 
@@ -33,16 +40,45 @@ FAMILIES: dict[str, Sequence[type[IAddress]] | None] = {
 }
 
 
+_IPAddress: TypeAlias = IPv4Address | IPv6Address
+
+
+def in_order(addresses: Sequence[_IPAddress], failures: FailureMemory) -> list[_IPAddress]:
+    """
+    Both families in turn (RFC 8305 §4), then those that failed lately, the latest last.
+
+    The family that failed less comes first: what broke for one address of a
+    family often breaks for all of them.
+    """
+    good = [address for address in addresses if not failures.bad(address.host)]
+    bad = [address for address in addresses if failures.bad(address.host)]
+    families = dict.fromkeys(type(address) for address in addresses)
+    ranked = sorted(families, key=lambda family: sum(type(address) is family for address in bad))
+    columns = [[address for address in good if type(address) is family] for family in ranked]
+    rows = zip_longest(*columns)
+    return [
+        *(address for row in rows for address in row if address is not None),
+        *sorted(bad, key=lambda address: failures.rank(address.host)),
+    ]
+
+
 @implementer(IResolutionReceiver)
 class _Sieve:
-    """Passes on the addresses that ``allowed`` lets through."""
+    """Passes on the addresses that ``allowed`` lets through, once all are there, `in_order`."""
 
-    def __init__(self, receiver: IResolutionReceiver, host: str, allowed: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        receiver: IResolutionReceiver,
+        host: str,
+        allowed: Callable[[str], bool],
+        failures: FailureMemory,
+    ) -> None:
         self._receiver = receiver
         self._host = host
         self._allowed = allowed
+        self._failures = failures
         self._refused: list[str] = []
-        self._passed = False
+        self._passed: list[_IPAddress] = []
 
     def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
         self._receiver.resolutionBegan(resolutionInProgress)
@@ -50,8 +86,7 @@ class _Sieve:
     def addressResolved(self, address: IAddress) -> None:
         assert isinstance(address, IPv4Address | IPv6Address)
         if self._allowed(address.host):
-            self._passed = True
-            self._receiver.addressResolved(address)
+            self._passed.append(address)
         else:
             self._refused.append(address.host)
 
@@ -63,22 +98,29 @@ class _Sieve:
                 host=self._host,
                 addresses=", ".join(self._refused),
             )
+        for address in in_order(self._passed, self._failures):
+            self._receiver.addressResolved(address)
         self._receiver.resolutionComplete()
 
 
 @implementer(IHostnameResolver)
 class CheckedResolver:
     """
-    ``resolver``, less the addresses that ``allowed(address, host)`` refuses.
+    ``resolver``, less the addresses that ``allowed(address, host)`` refuses, the failed ones last.
 
     ``family`` is "4", "6" or "any".
     """
 
     def __init__(
-        self, resolver: IHostnameResolver, allowed: Callable[[str, str], bool], family: str = "any"
+        self,
+        resolver: IHostnameResolver,
+        allowed: Callable[[str, str], bool],
+        failures: FailureMemory,
+        family: str = "any",
     ) -> None:
         self._resolver = resolver
         self._allowed = allowed
+        self._failures = failures
         self._family = FAMILIES[family]
 
     def resolveHostName(
@@ -89,21 +131,56 @@ class CheckedResolver:
         addressTypes: Sequence[type[IAddress]] | None = None,
         transportSemantics: str = "TCP",
     ) -> IHostResolution:
-        sieve = _Sieve(resolutionReceiver, hostName, lambda address: self._allowed(address, hostName))
+        sieve = _Sieve(
+            resolutionReceiver,
+            hostName,
+            lambda address: self._allowed(address, hostName),
+            self._failures,
+        )
         return self._resolver.resolveHostName(
             sieve, hostName, portNumber, self._family or addressTypes, transportSemantics
         )
 
 
+class _Watched:
+    """A client factory whose failure to connect is noted."""
+
+    def __init__(self, factory: ClientFactory, address: str, failures: FailureMemory) -> None:
+        self._factory = factory
+        self._address = address
+        self._failures = failures
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._factory, name)
+
+    def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
+        # These are our own doing: another address was faster, nobody waits, or our own address is wrong.
+        if not reason.check(UserError, ConnectBindError):
+            self._failures.note(self._address)
+        self._factory.clientConnectionFailed(connector, reason)
+
+
 @implementer(IReactorTCP, IReactorTime, IReactorPluggableNameResolver)
 class CheckedReactor:
-    """A reactor as `HostnameEndpoint` needs it, resolving by `CheckedResolver`."""
+    """A reactor as `HostnameEndpoint` needs it: resolves by a `CheckedResolver`, notes who refuses."""
 
-    def __init__(self, reactor: Any, nameResolver: IHostnameResolver) -> None:
+    def __init__(self, reactor: Any, nameResolver: IHostnameResolver, failures: FailureMemory) -> None:
         self._reactor = reactor
+        self._failures = failures
         self.nameResolver = nameResolver
-        self.connectTCP = reactor.connectTCP
         self.listenTCP = reactor.listenTCP
+
+    def connectTCP(
+        self,
+        host: str,
+        port: int,
+        factory: Any,
+        timeout: float = 30.0,
+        bindAddress: tuple[str, int] | None = None,  # noqa: N803 Twisted calls it so
+    ) -> IConnector:
+        watched = _Watched(factory, host, self._failures)
+        connector: IConnector = self._reactor.connectTCP(host, port, watched, timeout, bindAddress)
+        return connector
 
     def installNameResolver(self, resolver: IHostnameResolver) -> IHostnameResolver:
         """Put ``resolver`` in the place of the present one, which is returned."""

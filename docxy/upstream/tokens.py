@@ -41,9 +41,10 @@ from docxy.oci.headers import response_to_client
 from docxy.oci.scopes import PLACEHOLDER, Scope, Token, TokenInvalid, format_token, parse_token
 from docxy.settings.values import LimitSettings, UpstreamSettings
 from docxy.upstream.agent import IdentityAgent
+from docxy.upstream.attempt import cancellable, named
 from docxy.upstream.authority import AuthoritySource
 from docxy.upstream.body import ResponseBody
-from docxy.upstream.fetch import cancellable, named, within
+from docxy.upstream.fetch import within
 from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.shared import SharedByKey
 

@@ -23,7 +23,7 @@ def asking(wanted: str) -> Caller:
 def part(told: str | None, size: int = 10) -> Reply:
     """A 206 that says where it belongs."""
     headers = [] if told is None else [(b"Content-Range", told.encode())]
-    return reply(206, MemoryBody(b"x" * size), headers)
+    return reply(206, MemoryBody(b"x" * size), headers, length=size)
 
 
 class FitsTests(SynchronousTestCase):

@@ -7,11 +7,13 @@ wraps its script in a fault of `faulty_plans`.
 
 from __future__ import annotations
 
-import hashlib
+import gzip
+import io
 import itertools
 import json
 import random
 import re
+import tarfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,7 +32,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 def interval(asked: str, size: int) -> tuple[int, int] | None:
-    """First and last byte of what a Range header asks of ``size`` bytes; None where there is nothing of it."""
+    """First and last byte of what a Range header asks of ``size`` bytes; None where it asks for nothing."""
     found = _RANGE.fullmatch(asked)
     if found is None:
         return 0, size - 1
@@ -91,10 +93,22 @@ class Content:
         return sha256(self.manifest)
 
 
+def image(seed: str, size: int) -> Content:
+    """An image that a client can unpack: one file of noise."""
+    raw = random.Random(seed).randbytes(size)
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        entry = tarfile.TarInfo("noise")
+        entry.size = size
+        archive.addfile(entry, io.BytesIO(raw))
+    tar = made.getvalue()
+    return Content(gzip.compress(tar, 0, mtime=0), sha256(tar))
+
+
 def noise(seed: str, size: int = 4 * MIB) -> Content:
     """A content that nobody unpacks: noise, the same for the same seed."""
     raw = random.Random(seed).randbytes(size)
-    return Content(raw, "sha256:" + hashlib.sha256(raw).hexdigest())
+    return Content(raw, sha256(raw))
 
 
 class Origin:

@@ -32,7 +32,7 @@ LOGS, MEMORY, ODD, OWN = "10.77.0.6", "10.77.0.7", "10.77.0.8", "10.77.0.9"
 UNBROKEN, PARALLEL, STEADY = "10.77.0.10", "10.77.0.11", "10.77.0.12"
 CLIENT = "10.77.0.100"
 
-PAIRS = [f"pair{number}.faulty.test" for number in range(len(BAD))]  # at a bad address first, then at the CDN's
+PAIRS = [f"pair{number}.faulty.test" for number in range(len(BAD))]  # at a bad address and at the CDN's
 LONE = [f"lone{number}.faulty.test" for number in range(len(BAD))]  # at a bad address only
 DUAL = "dual.faulty.test"  # at an IPv6 address that nobody reaches, and at the CDN's
 UPSTREAM_HOSTS = {
