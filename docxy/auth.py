@@ -145,6 +145,8 @@ class Auth:
         tokens = self._tokens[target.upstream.name]
         authority = await tokens.authority()
         theirs = choose(parse(reply.lines(b"www-authenticate")))
+        if authority.kind == "none":
+            tokens.doubt()
         error = theirs.get("error") if theirs else None
         if caller.authorization is not None and error != "insufficient_scope":
             # It may be one of ours: the client would be given the same again.

@@ -225,6 +225,9 @@ class ITokenSource(Interface):
     def forget(authorization: bytes) -> None:
         """The upstream refused this value: never hand it out again."""
 
+    def doubt() -> None:
+        """The upstream asked for credentials where `authority` says that it needs none."""
+
     def credential(authorization: bytes | None) -> str | None:
         """The name of the credential of ours behind a header value; None: the client's own."""
 

@@ -191,7 +191,7 @@ class Mirror:
     def _note_quota(self, key: tuple[str, str] | None, reply: Reply) -> None:
         if key is None:
             return
-        if reply.status == 429:
+        if reply.status == 429 and not reply.redirected:
             told = reply.header(b"retry-after")
             self._quota.remember(key, self._clock.seconds(), told, wall_clock=self._clocks.wall())
         elif reply.status < 400 or reply.status == 404:

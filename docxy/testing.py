@@ -278,7 +278,7 @@ class FakeTokenSource:
     ``answers`` are for `relay` and ``bearers`` for `bearer`, in order; a line
     may be an error.  ``ours`` names the credentials behind header values,
     ``foreigners`` are values that are another upstream's.  What was asked is
-    in ``relayed``, ``wanted`` and ``forgotten``.
+    in ``relayed``, ``wanted``, ``forgotten`` and ``doubts``.
     """
 
     def __init__(
@@ -298,6 +298,7 @@ class FakeTokenSource:
         self.relayed: list[TokenRequest] = []
         self.wanted: list[tuple[Scope, ...]] = []
         self.forgotten: list[bytes] = []
+        self.doubts = 0
 
     def authority(self) -> Deferred[Authority]:
         return succeed(self.known)
@@ -316,6 +317,9 @@ class FakeTokenSource:
 
     def forget(self, authorization: bytes) -> None:
         self.forgotten.append(authorization)
+
+    def doubt(self) -> None:
+        self.doubts += 1
 
     def credential(self, authorization: bytes | None) -> str | None:
         return self.ours.get(authorization)

@@ -28,7 +28,7 @@ def check_realm(realm_url: str, upstream: UpstreamSettings) -> str:
         origin = Origin.of(realm_url)
     except UrlRefused as refused:
         raise RealmRefused(_refusal(upstream, realm_url, str(refused))) from None
-    own = [Origin.of(url) for url in upstream.urls]
+    own = [Origin.of(upstream.urls[-1])]  # the registry itself: what stands before it are mirrors of it
     if "#" in realm_url:
         raise RealmRefused(_refusal(upstream, realm_url, "a fragment"))
     if origin.scheme != "https" and origin not in own:

@@ -19,6 +19,8 @@ __all__ = ["MAX_HOPS", "Hop", "RedirectRefused", "next_hop", "redact"]
 
 MAX_HOPS = 5
 
+_HTTPS = 443  # another port of a host is another service, and has to be named
+
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 
@@ -51,15 +53,15 @@ def next_hop(current_url: str, location: str | None, upstream: UpstreamSettings,
         current, target = Origin.of(current_url), Origin.of(url)
     except UrlRefused as refused:
         raise RedirectRefused(f"{redact(current_url)} redirects to an unusable URL: {refused}") from None
-    _check(target, url, upstream)
+    _check(current, target, url, upstream)
     return Hop(url, current == target)
 
 
-def _check(target: Origin, url: str, upstream: UpstreamSettings) -> None:
+def _check(current: Origin, target: Origin, url: str, upstream: UpstreamSettings) -> None:
     own = [Origin.of(configured) for configured in upstream.urls]
-    if target.scheme != "https" and target not in own:
+    if target.scheme != "https" and (target not in own or current.scheme == "https"):
         raise RedirectRefused(f"redirect to {redact(url)} is refused: not https")
-    if any(target.host == origin.host for origin in own):
+    if target in own or any(target.host == origin.host and target.port == _HTTPS for origin in own):
         return
     if not any(_matches(target, pattern.lower()) for pattern in upstream.redirects):
         raise RedirectRefused(
@@ -71,7 +73,8 @@ def _check(target: Origin, url: str, upstream: UpstreamSettings) -> None:
 def _matches(target: Origin, pattern: str) -> bool:
     if pattern.startswith("*."):
         suffix = pattern[1:]
-        return not target.is_literal and target.host.endswith(suffix) and len(target.host) > len(suffix)
+        is_below = target.host.endswith(suffix) and len(target.host) > len(suffix)
+        return is_below and target.port == _HTTPS and not target.is_literal
     if pattern == target.host:
         return True
     named = parse_host(pattern)

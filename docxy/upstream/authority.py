@@ -48,6 +48,11 @@ class AuthoritySource:
             self._ask()
         return succeed(self._known)
 
+    def doubt(self) -> None:
+        """The upstream asks for credentials though none seemed to be needed: ask it anew, now and then."""
+        if not self._is_fixed() and self._known.kind == "none" and self._is_due(RETRY_AFTER):
+            self._known = Authority("unknown", problem="it asked for credentials that it did not need before")
+
     def _is_fixed(self) -> bool:
         settings = self._settings
         return settings.needs_token is False or (settings.realm is not None and settings.service is not None)
@@ -88,17 +93,25 @@ def _built_in(settings: UpstreamSettings) -> Authority:
 
 def _judge(reply: Reply, settings: UpstreamSettings) -> Authority:
     """What an upstream's answer to an anonymous ping says of its tokens."""
+    if reply.redirected:
+        return Authority("unknown", problem="its answer to GET /v2/ comes from another origin")
     if reply.status != 401:
-        if reply.status < 400:
+        if reply.status == 200 and settings.realm is None and _is_registry(reply):
             return Authority("none")
         return Authority("unknown", problem=f"GET /v2/ was answered with status {reply.status}")
     challenge = choose(parse(reply.lines(b"www-authenticate")))
     if challenge is None:
         return Authority("unknown", problem="its 401 to GET /v2/ has no challenge that docxy understands")
-    if challenge.scheme == "basic":
+    if challenge.scheme == "basic" and settings.realm is None:
         return Authority("basic", challenge.get("realm"))
     try:
         realm = settings.realm or check_realm(challenge.get("realm") or "", settings)
     except RealmRefused as error:
         return Authority("unknown", problem=str(error))
     return Authority("bearer", realm, settings.service or challenge.get("service") or None)
+
+
+def _is_registry(reply: Reply) -> bool:
+    """Whether a 200 is a registry's: a page of somebody in between would open it to nobody's tokens."""
+    content_type = reply.header(b"content-type") or ""
+    return "json" in content_type or reply.header(b"docker-distribution-api-version") is not None

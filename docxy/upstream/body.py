@@ -81,20 +81,19 @@ class _Collector(Protocol):
     def __init__(self, limit: int) -> None:
         self.done: Deferred[bytes] = Deferred(self._cancelled)
         self._limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
+        # One piece: a list of what a peer sends byte by byte would be fifty times as large.
+        self._content = bytearray()
 
     def _cancelled(self, _: Deferred[bytes]) -> None:
-        self._parts.clear()
+        self._content.clear()
         close(self)
 
     def dataReceived(self, data: bytes) -> None:
         if self.done.called:
             return
-        self._size += len(data)
-        self._parts.append(data)
-        if self._size > self._limit:
-            self._parts.clear()
+        self._content += data
+        if len(self._content) > self._limit:
+            self._content.clear()
             self.done.errback(UpstreamBroken(f"the answer is larger than {self._limit} bytes"))
             close(self)
 
@@ -102,6 +101,6 @@ class _Collector(Protocol):
         if self.done.called:
             return
         if reason.check(ResponseDone, PotentialDataLoss):
-            self.done.callback(b"".join(self._parts))
+            self.done.callback(bytes(self._content))
         else:
             self.done.errback(UpstreamBroken("the answer broke off"))

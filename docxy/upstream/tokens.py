@@ -110,6 +110,9 @@ class TokenSource:
         for key in [key for key, held in self._held.items() if held.token.value == token]:
             del self._held[key]
 
+    def doubt(self) -> None:
+        self._authorities.doubt()
+
     def credential(self, authorization: bytes | None) -> str | None:
         if authorization is None:
             return "anonymous"
@@ -168,6 +171,7 @@ class TokenSource:
         held = self._held.get(key)
         now = self._clock.seconds()
         if held is not None and held.is_young(now):
+            self._enter(held.token.value, basic)  # others' tokens may have pushed it out since
             return self._answer(held.token.value, held.remaining(now))
         request = TokenRequest(scopes, authorization=basic)
         # With a limit of its own: as long as others keep joining, nobody's leaving would end it.
@@ -175,13 +179,16 @@ class TokenSource:
             key, lambda: within(self._limits.answer, self._clock, self._ask(authority, request, key))
         )
 
+    def _enter(self, token: str, basic: bytes | None) -> None:
+        """Remember that ``token`` is ours, and by which credential."""
+        self._ledger.enter(token, self.settings.name, "anonymous" if basic is None else "account")
+
     async def _ask(self, authority: Authority, request: TokenRequest, key: object) -> TokenReply:
         reply = await self._get(authority, request)
         token = _token_in(reply)
         if token is None:
             return reply
-        credential = "anonymous" if request.authorization is None else "account"
-        self._ledger.enter(token.value, self.settings.name, credential)
+        self._enter(token.value, request.authorization)
         now = self._clock.seconds()
         held = _Held(token, now - self._age(token))
         self._hold(key, held)
