@@ -79,8 +79,38 @@ class AuthoritySourceTests(UpstreamTestCase):
 
     def test_no_tokens(self) -> None:
         """A registry that lets the ping through needs none; one that wants Basic has none."""
-        self.assertEqual(self.learnt(challenge(status=200)), Authority("none"))
+        for open_ping in (
+            reply(200, b"{}", content_type="application/json; charset=utf-8"),
+            reply(200, b"", docker_distribution_api_version="registry/2.0"),
+        ):
+            self.assertEqual(self.learnt(open_ping), Authority("none"))
         self.assertEqual(self.learnt(challenge('Basic realm="a b"')), Authority("basic", "a b"))
+
+    def test_no_registry(self) -> None:
+        """A page of somebody in between teaches nothing; nor does what denies a realm that is set."""
+        page = reply(200, b"<html>", content_type="text/html")
+        self.assertIn("status 200", self.unknown(page))
+        open_ping = reply(200, b"{}", content_type="application/json")
+        for answering in (open_ping, challenge('Basic realm="x"')):
+            self.net.serve(HUB, answering)
+            source = self.source(realm=REALM)
+            self.done(source.get())
+            self.assertEqual(self.done(source.get()).realm, REALM)
+
+    def test_doubt(self) -> None:
+        """One that seemed to need no token and asks for credentials is asked anew, every 5 seconds at most."""
+        self.net.serve(HUB, reply(200, b"{}", content_type="application/json"))
+        source = self.source()
+        self.done(source.get())
+        source.doubt()
+        self.assertEqual(source.known, Authority("none"))
+        self.clock.advance(RETRY_AFTER)
+        source.doubt()
+        self.net.serve(HUB, BEARER)
+        self.assertEqual(self.done(source.get()).kind, "bearer")
+        self.clock.advance(RETRY_AFTER)
+        source.doubt()
+        self.assertEqual(source.known.kind, "bearer")
 
     def test_evil_realm(self) -> None:
         """A realm elsewhere is refused, and the remedy told."""
