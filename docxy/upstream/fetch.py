@@ -44,7 +44,7 @@ _T = TypeVar("_T")
 
 # Refused at once by everybody, eight tries take three to four seconds.
 TRIES = Patience(attempts=8, first_wait=0.1, longest_wait=0.8)
-PING_TRIES = replace(TRIES, attempts=2)
+PING_TRIES = Patience(attempts=2, first_wait=0.0)
 ERROR_TRIES = 3  # of those, tries that may be answered by a server error; the last one is relayed
 _SHARE = 0.9  # of the whole time: a try that begins later comes to nothing
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectionRefusedError
 from twisted.internet.interfaces import IProtocol, IProtocolFactory
@@ -21,17 +21,19 @@ from twisted.python.failure import Failure
 from twisted.test.iosim import FakeTransport, IOPump, connect
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import URI
-from twisted.web.iweb import IAgent, IAgentEndpointFactory
+from twisted.web.iweb import IAgentEndpointFactory
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 from zope.interface import implementer
 
 from docxy.interfaces import Clocks, HeaderLines, Reply
 from docxy.settings.values import Account, LimitSettings, UpstreamSettings
-from docxy.upstream.agent import pooled_agent
+from docxy.upstream.agent import UpstreamAgent
 from docxy.upstream.authority import AuthoritySource
+from docxy.upstream.failures import FailureMemory
 from docxy.upstream.fetch import Upstream
 from docxy.upstream.ledger import TokenLedger
+from docxy.upstream.resolver import in_order
 from docxy.upstream.tokens import TokenSource
 
 _T = TypeVar("_T")
@@ -179,34 +181,45 @@ def silent(request: Request, seen: Seen) -> int:
 
 @implementer(IAgentEndpointFactory)
 class Internet:
-    """Origins by name, the connections made to them, and what was asked there."""
+    """
+    Origins by name, the connections made to them, and what was asked there.
+
+    An origin has one address, unless `place` gave it others; a server may be at one of them alone.
+    """
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.seen: list[Seen] = []
         self.unreachable: dict[str, Exception] = {}
         self.dialled: list[str] = []
+        self.failures = FailureMemory(self.clock)
+        self._addresses: dict[str, tuple[str, ...]] = {}
         self._servers: dict[str, IProtocolFactory] = {}
         self._pages: dict[str, Page] = {}
         self.pumps: list[IOPump] = []
 
-    def serve(self, origin: str, answering: Answering) -> None:
-        """Let ``origin`` answer by this function, on connections made before as well."""
-        if origin in self._pages:
-            self._pages[origin].answering = answering
-        else:
-            self._pages[origin] = Page(origin, self.seen, answering)
-            self._servers[origin] = Site(self._pages[origin], reactor=self.clock)
+    def place(self, origin: str, *addresses: str) -> None:
+        """Let ``origin`` be at these addresses, as a resolver tells them."""
+        self._addresses[origin] = addresses
 
-    def raw(self, origin: str) -> RawFactory:
+    def serve(self, origin: str, answering: Answering, at: str = "") -> None:
+        """Let ``origin`` answer by this function, on connections made before as well."""
+        if origin + at in self._pages:
+            self._pages[origin + at].answering = answering
+        else:
+            page = self._pages[origin + at] = Page(origin, self.seen, answering)
+            self._servers[origin + at] = Site(page, reactor=self.clock)
+
+    def raw(self, origin: str, at: str = "") -> RawFactory:
         """Let ``origin`` be a server whose bytes the test writes."""
-        self._pages.pop(origin, None)
-        factory = self._servers[origin] = RawFactory()
+        self._pages.pop(origin + at, None)
+        factory = self._servers[origin + at] = RawFactory()
         return factory
 
-    def agent(self) -> IAgent:
-        """A client of this internet, of the kind that docxy uses."""
-        return pooled_agent(self.clock, self)
+    def agent(self) -> UpstreamAgent:
+        """A client of this internet, of the kind that docxy uses, with a memory of its own."""
+        self.failures = FailureMemory(self.clock)
+        return UpstreamAgent(self.clock, self, self.failures)
 
     def endpointForURI(self, uri: URI) -> Endpoint:
         port = {b"https": 443, b"http": 80}[uri.scheme]
@@ -218,16 +231,25 @@ class Internet:
         self.dialled.append(origin)
         if origin in self.unreachable:
             return fail(self.unreachable[origin])
-        server_factory = self._servers.get(origin)
+        address = self._address(origin)
+        server_factory = self._servers.get(origin + address.host) or self._servers.get(origin)
         if server_factory is None:
             return Deferred()
         server = server_factory.buildProtocol(HERE)
-        client = client_factory.buildProtocol(HERE)
+        client = client_factory.buildProtocol(address)
         assert server is not None
         assert client is not None
-        pump = connect(server, Transport(server, True), client, Transport(client, False), clock=self.clock)
+        transport = Transport(client, False, peerAddress=address)
+        pump = connect(server, Transport(server, True), client, transport, clock=self.clock)
         self.pumps.append(pump)
         return succeed(client)
+
+    def _address(self, origin: str) -> IPv4Address | IPv6Address:
+        """Where a client connects to, by what it remembers."""
+        own = f"198.51.100.{len(self._addresses) + 1}"
+        named = self._addresses.setdefault(origin, (own,))
+        found = [(IPv6Address if ":" in each else IPv4Address)("TCP", each, 443) for each in named]
+        return in_order(found, self.failures)[0]
 
     def flush(self) -> None:
         """Move every byte there is, and those that these cause."""
@@ -292,7 +314,7 @@ class UpstreamTestCase(SynchronousTestCase):
     def side(self, ledger: TokenLedger | None = None, **changes: Any) -> Side:
         """Upstream, authority and tokens for the settings of the rig with ``changes``."""
         settings = replace(SETTINGS, **changes)
-        upstream = Upstream(settings, LIMITS, self.agent, self.clock)
+        upstream = Upstream(settings, LIMITS, self.agent, self.clock, lambda: 0.0)
         authorities = AuthoritySource(settings, upstream, self.clock)
         clocks = Clocks(self.clock, lambda: WALL + self.clock.seconds())
         ledger = TokenLedger() if ledger is None else ledger

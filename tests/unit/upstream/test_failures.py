@@ -1,0 +1,47 @@
+"""
+Tests of `docxy.upstream.failures`: what failed is remembered, for a while and in bounds.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from docxy.upstream.failures import GOOD, REMEMBERED, FailureMemory
+
+
+class FailureMemoryTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.memory = FailureMemory(self.clock, max_names=3)
+
+    def test_ten_minutes(self) -> None:
+        """What failed is bad for ten minutes after its last failure."""
+        self.assertFalse(self.memory.bad("192.0.2.1"))
+        self.memory.note("192.0.2.1")
+        self.clock.advance(REMEMBERED - 1)
+        self.assertTrue(self.memory.bad("192.0.2.1"))
+        self.memory.note("192.0.2.1")
+        self.clock.advance(REMEMBERED - 1)
+        self.assertTrue(self.memory.bad("192.0.2.1"))
+        self.clock.advance(1)
+        self.assertEqual((self.memory.bad("192.0.2.1"), self.memory.rank("192.0.2.1")), (False, GOOD))
+
+    def test_rank(self) -> None:
+        """Sorted by rank, the good come first in their order, then the failures that are longest ago."""
+        for name in ("b", "a"):
+            self.memory.note(name)
+            self.clock.advance(1)
+        self.memory.note("b")
+        self.assertEqual(sorted(("b", "d", "a", "c"), key=self.memory.rank), ["d", "c", "a", "b"])
+
+    def test_bounded(self) -> None:
+        """No more names are kept than that; the oldest failure is forgotten first."""
+        for name in ("a", "b", "c", "a", "d"):
+            self.memory.note(name)
+        self.assertEqual([name for name in "abcd" if self.memory.bad(name)], ["a", "c", "d"])
+
+    def test_nobody(self) -> None:
+        """An address that is not known is not remembered."""
+        self.memory.note("")
+        self.assertFalse(self.memory.bad(""))
