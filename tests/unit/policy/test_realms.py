@@ -21,8 +21,6 @@ ALLOWED = (
     (HUB, "https://auth.docker.io/token?offline=1&x=%2f"),
     (HUB, "https://AUTH.docker.io:443/"),
     (HUB, "https://registry-1.docker.io/auth"),
-    (OWN, "https://near.example/token"),
-    (OWN, "https://near.example:5001/auth"),
     (OWN, "http://r.lan:5000/auth"),
     (OWN, "https://r.lan:5001/auth"),
 )
@@ -45,6 +43,7 @@ REFUSED = (
     (OWN, "http://r.lan/auth", "not https"),
     (OWN, "http://r.lan:5001/auth", "not https"),
     (OWN, "https://lan/auth", "another host"),
+    (OWN, "https://near.example/token", "another host"),
     (OWN, "https://sub.near.example/auth", "another host"),
 )
 

@@ -30,7 +30,7 @@ BLOB = "https://registry-1.docker.io/v2/library/alpine/blobs/sha256:aa?x=1"
 
 FOLLOWED = (
     (HUB, BLOB, "https://production.cloudfront.docker.com/d?Sig=a%2Bb/~%7e&&=", False),
-    (HUB, BLOB, "https://a.b.docker.com:8443/d", False),
+    (HUB, BLOB, "https://a.b.docker.com:443/d", False),
     (HUB, BLOB, "https://STORAGE.example/d", False),
     (HUB, BLOB, "https://storage.example:444/d", False),
     (HUB, BLOB, "https://cdn.example:8443/d", False),
@@ -39,9 +39,7 @@ FOLLOWED = (
     (HUB, BLOB, "https://registry-1.docker.io/other", True),
     (HUB, BLOB, "https://registry-1.docker.io:443/other", True),
     (HUB, BLOB, "https://REGISTRY-1.docker.io/other", True),
-    (HUB, BLOB, "https://registry-1.docker.io:444/other", False),
     (LAN, "http://r.lan:5000/v2/x", "http://r.lan:5000/y", True),
-    (LAN, "https://near.example/v2/x", "http://r.lan:5000/y", False),
     (LAN, "https://near.example/v2/x", "https://cdn.lan/y", False),
 )
 
@@ -113,6 +111,18 @@ class NextHopTests(SynchronousTestCase):
                 next_hop(BLOB, location, HUB, 0)
             self.assertIn(problem, str(caught.exception))
 
+    def test_other_ports(self) -> None:
+        """Another port of a host is another service: it has to be named, and no wildcard means it."""
+        for location in ("https://a.b.docker.com:8443/d", "https://registry-1.docker.io:444/other"):
+            with self.assertRaises(RedirectRefused):
+                next_hop(BLOB, location, HUB, 0)
+
+    def test_never_down_from_https(self) -> None:
+        """The plain origin that the settings name is reached by its own redirects, not by an https one."""
+        with self.assertRaises(RedirectRefused) as caught:
+            next_hop("https://near.example/v2/x", "http://r.lan:5000/y", LAN, 0)
+        self.assertIn("not https", str(caught.exception))
+
     def test_remedy(self) -> None:
         """A host that is not listed is named, with the setting to add it to."""
         with self.assertRaises(RedirectRefused) as caught:
@@ -154,8 +164,8 @@ class NextHopTests(SynchronousTestCase):
 
     def test_relative_to_the_cdn(self) -> None:
         """The second of two hops is relative to the first one's host."""
-        hop = next_hop("https://cdn.docker.com:8443/a/b?c", "../d", HUB, 1)
-        self.assertEqual(hop, Hop("https://cdn.docker.com:8443/d", True))
+        hop = next_hop("https://cdn.example:8443/a/b?c", "../d", HUB, 1)
+        self.assertEqual(hop, Hop("https://cdn.example:8443/d", True))
 
     def test_current_without_a_path(self) -> None:
         """A current URL that is an origin alone has the root as its directory."""
