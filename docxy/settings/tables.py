@@ -36,6 +36,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "repositories",
         "stall",
         "crawl",
+        "connections",
+        "segment",
+        "parallel_from",
         "verify",
         "network",
     ),
@@ -58,7 +61,6 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 LATER: Mapping[str, tuple[str, ...]] = {
     "": ("cache", "acme", "access", "admin"),
-    "upstream": ("connections",),
 }
 """Keys whose part does not exist yet."""
 
@@ -192,13 +194,13 @@ class Table:
             raise self.error(name, "is out of bounds", f"write {least:g} to {_LONGEST:.0f} seconds")
         return float(value)
 
-    def count(self, name: str, default: int, least: int = 1) -> int:
-        """A whole number, from ``least`` on."""
+    def count(self, name: str, default: int, least: int = 1, most: int = _MOST) -> int:
+        """A whole number, from ``least`` to ``most``."""
         value = self._values.get(name, default)
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.error(name, f"is {_kind(value)}, not a whole number", f"write one like {default}")
-        if not least <= value <= _MOST:
-            raise self.error(name, "is out of bounds", f"write {least} to {_MOST}")
+        if not least <= value <= most:
+            raise self.error(name, "is out of bounds", f"write {least} to {most}")
         return value
 
 

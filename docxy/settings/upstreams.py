@@ -19,6 +19,9 @@ from docxy.settings.values import Account, NetworkSettings, SettingsError, Upstr
 
 DEFAULT_UPSTREAM = "docker.io"
 MAX_UPSTREAMS = 256
+MAX_CONNECTIONS = 16
+SEGMENT_BOUNDS = (64 << 10, 64 << 20)  # bytes; shorter ones are all waiting, longer ones all memory
+PARALLEL_BOUNDS = (64 << 10, 1 << 40)  # bytes
 
 _Auth = Literal["passthrough", "own"]
 _Family = Literal["4", "6", "any"]
@@ -99,6 +102,9 @@ class _Entry:
             search_url=proper.search_url if proper else None,
             stall=table.seconds("stall", 15.0, least=1.0),
             crawl=table.count("crawl", 0, least=0),
+            connections=table.count("connections", 1, most=MAX_CONNECTIONS),
+            segment=table.count("segment", 4 << 20, *SEGMENT_BOUNDS),
+            parallel_from=table.count("parallel_from", 32 << 20, *PARALLEL_BOUNDS),
             verify=table.flag("verify", True),
             network=read_network(table.table("network"), network),
         )

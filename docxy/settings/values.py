@@ -77,6 +77,9 @@ class UpstreamSettings:
     search_url: str | None = None
     stall: float = 15.0  # seconds
     crawl: int = 0  # bytes a second below which a body is mended; 0: never
+    connections: int = 1  # for one large blob
+    segment: int = 4 << 20  # bytes of it that one connection fetches at a time
+    parallel_from: int = 32 << 20  # bytes from which a blob is large
     verify: bool = True
     network: NetworkSettings = NetworkSettings()
 

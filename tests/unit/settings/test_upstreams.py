@@ -122,13 +122,31 @@ class OwnTests(UpstreamsTestCase):
             password_file="/secret",
             repositories="team/*",
             stall=3,
+            connections=16,
+            segment=65536,
+            parallel_from=1 << 40,
             verify=False,
             network={"family": 6, "source": "2001:db8::1", "allow": ["198.18.0.0/15"]},
         )
         self.assertEqual((one.hosts, one.prefixes, one.ca), (("quay.mirror.example",), ("q",), "/ca.pem"))
         self.assertEqual((one.auth, one.account), ("own", Account("robot", "/secret")))
         self.assertEqual((one.repositories, one.stall, one.verify), (("team/*",), 3.0, False))
+        self.assertEqual((one.connections, one.segment, one.parallel_from), (16, 65536, 1 << 40))
         self.assertEqual(one.network, NetworkSettings("6", "2001:db8::1", (ip_network("198.18.0.0/15"),)))
+
+    def test_parallel(self) -> None:
+        """One blob is fetched over 1 to 16 connections, in segments that are neither tiny nor huge."""
+        one = upstream("docker.io")
+        self.assertEqual((one.connections, one.segment, one.parallel_from), (1, 4 << 20, 32 << 20))
+        bounds = {
+            "connections": (0, 17, "1 to 16"),
+            "segment": (65535, 67108865, "65536 to 67108864"),
+            "parallel_from": (0, (1 << 40) + 1, "65536 to 1099511627776"),
+        }
+        for key, (less, more, told) in bounds.items():
+            for wrong in (less, more):
+                expected = f"upstream[docker.io].{key}: is out of bounds; write {told}"
+                self.check_error(expected, {"name": "docker.io", key: wrong})
 
     def test_prefixes(self) -> None:
         """A host name is a prefix, a word is not, and what is written is added."""
