@@ -63,7 +63,7 @@ def _is_wanted_part(caller: Caller, reply: Reply) -> bool:
     if ranges is None or len(ranges) != 1:
         return ranges is not None
     part = _part(reply)
-    if part is None or part.interval is None or reply.length not in (None, part.interval.length):
+    if part is None or part.interval is None:
         return False
     if part.size is not None:
         return part.interval == resolve(ranges[0], part.size)
@@ -193,9 +193,11 @@ def blob(route: Route, upstream: UpstreamSettings, caller: Caller, reply: Reply)
 
 
 def _part(reply: Reply) -> ContentRange | None:
-    """Which single part of the content a 206 is."""
+    """Which single part of the content a 206 is, where its length agrees."""
     told = parse_content_range(reply.header(b"content-range") or "") if reply.status == 206 else None
-    return told if told is not None and told.interval is not None else None
+    if told is None or told.interval is None or reply.length not in (None, told.interval.length):
+        return None
+    return told
 
 
 def _span(reply: Reply) -> Span:

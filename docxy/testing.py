@@ -64,7 +64,8 @@ class MemoryBody:
     "delivered", "dropped" or "read"; ``paused`` and ``stopped`` what its
     reader asked for, and ``sent`` how many bytes were handed over.  As with a
     real connection, who stops it is not called back at once: the test calls
-    `close` when the loss is to be told.
+    `close` when the loss is to be told; and who pauses it in
+    ``connectionMade`` gets bytes all the same.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class MemoryBody:
     def _connect(self, reader: IProtocol) -> None:
         self._reader = reader
         reader.makeConnection(_Wire(self))  # type: ignore[arg-type]  # a producer is all that Twisted gives
+        self.paused = False
         self.pump()
 
 

@@ -51,6 +51,11 @@ class ThreadedVerifier:
         if self._size >= PIECE and not self._is_hashing:
             self._start()
 
+    def flush(self) -> None:
+        """Hash what waits for more, as more may be long in coming."""
+        if self._waiting and not self._is_hashing:
+            self._start()
+
     def finish(self) -> Deferred[None]:
         """Fires once all is hashed and fits; fails with `DigestMismatch`."""
         self._finished = Deferred()

@@ -167,6 +167,8 @@ class BodyRelay(Protocol):
     def _tick(self) -> None:
         if self._client_waits:
             return
+        if self._verifier is not None:
+            self._verifier.flush()  # many slow clients would hold much
         self._paused_for += TICK
         if self._paused_for >= self._client_stall:
             self._let_go()

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.answers import Answer, Caller, Stream
 from docxy.auth import Auth
-from docxy.interfaces import Clocks, HeaderLines
+from docxy.interfaces import Ask, Clocks, Course, HeaderLines, IBody, Reply, Span
 from docxy.mirror import Mirror
 from docxy.oci.challenges import Challenge
 from docxy.oci.challenges import parse as parse_challenges
@@ -64,7 +64,15 @@ class Rig:
         self.addressing = Addressing(settings)
         clocks = Clocks(self.clock, lambda: WALL + self.clock.seconds())
         self.auth = Auth(settings, self.addressing, self.upstreams, self.tokens, clocks)
-        self.mirror = Mirror(LimitSettings(), self.addressing, self.upstreams, self.tokens, self.auth, clocks)
+        self.asks: list[Ask | None] = []
+        self.mirror = Mirror(LimitSettings(), self.upstreams, self.tokens, self.auth, self._mend, clocks)
+
+    def _mend(
+        self, theirs: Reply, span: Span, course: Course, ask: Ask | None, upstream: UpstreamSettings
+    ) -> IBody:
+        """Mends nothing, and keeps how it could be."""
+        self.asks.append(ask)
+        return theirs.body
 
     def caller(
         self,
@@ -141,7 +149,7 @@ def stream_of(answer: Answer) -> Stream:
 
 def body_of(answer: Answer) -> MemoryBody:
     """The upstream body that an answer streams."""
-    body = stream_of(answer).body
+    body = stream_of(answer).reply.body
     assert isinstance(body, MemoryBody)
     return body
 

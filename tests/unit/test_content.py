@@ -10,9 +10,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from docxy import content
 from docxy.answers import Answer, Caller
-from docxy.interfaces import HeaderLines, Reply
+from docxy.interfaces import HeaderLines, Reply, Span
 from docxy.oci.errors import RegistryError
-from docxy.oci.ranges import Interval
 from docxy.oci.verify import DigestMismatch
 from docxy.testing import MemoryBody, reply
 from tests.unit.content_rig import RANGES, TYPE, caller, expected, ranged, route
@@ -48,10 +47,10 @@ class FitsTests(SynchronousTestCase):
         table: tuple[tuple[int, str, Caller, bool], ...] = (
             (200, BLOB, caller(), True),
             (200, BLOB, ranged("bytes=1-"), True),
-            (206, BLOB, ranged("bytes=1-"), True),
+            (206, BLOB, ranged("bytes=1-2"), True),
             (206, BLOB, caller(), False),
-            (206, BLOB, caller((b"Range", b"bytes=1-"), method=b"HEAD"), False),
-            (206, MANIFEST, ranged("bytes=1-"), False),
+            (206, BLOB, caller((b"Range", b"bytes=1-2"), method=b"HEAD"), False),
+            (206, MANIFEST, ranged("bytes=1-2"), False),
             (304, MANIFEST, caller((b"If-None-Match", b"x")), True),
             (304, BLOB, caller((b"If-Modified-Since", b"x")), True),
             (304, MANIFEST, caller(), False),
@@ -59,7 +58,8 @@ class FitsTests(SynchronousTestCase):
             (302, BLOB, caller(), False),
         )
         for status, path, who, fits in table:
-            self.assertEqual(content.fits(route(path), who, reply(status)), fits, (status, path))
+            theirs = reply(status, b"ab", [(b"Content-Range", b"bytes 1-2/3")])
+            self.assertEqual(content.fits(route(path), who, theirs), fits, (status, path))
 
 
 class HeadTests(SynchronousTestCase):
@@ -125,8 +125,8 @@ class BlobTests(SynchronousTestCase):
         stream = stream_of(answer)
         self.assertEqual((answer.status, answer.length, answer.source), (200, SIZE, "relay"))
         self.assertEqual(values(answer, b"Docker-Content-Digest"), [DIGEST.encode()])
-        self.assertEqual((stream.host, stream.stall, stream.window), ("cdn.example", 7.0, None))
-        self.assertIs(stream.body, theirs.body)
+        self.assertEqual((stream.span, stream.is_mendable), (Span(0, SIZE, SIZE), True))
+        self.assertIs(stream.reply, theirs)
         assert stream.verifier is not None
         stream.verifier.feed(CONTENT)
         stream.verifier.finish()
@@ -137,37 +137,38 @@ class BlobTests(SynchronousTestCase):
         """A blob of unknown size is relayed so, and verified; no range can be cut from it."""
         for who in (caller(), ranged("bytes=5-9")):
             answer = self.made(who, reply(200, MemoryBody(CONTENT)))
-            self.assertEqual((answer.status, answer.length, stream_of(answer).window), (200, None, None))
+            self.assertEqual((answer.status, answer.length, stream_of(answer).span), (200, None, Span(0, None, None)))
             self.assertIsNotNone(stream_of(answer).verifier)
 
     def test_partial(self) -> None:
-        """206 and its headers pass untouched, of several ranges also; only the whole of it is verified."""
+        """206 and its headers pass untouched; what is one part of stored bytes can be mended."""
         multipart = (b"Content-Type", b"multipart/byteranges; boundary=x")
-        for headers, verified in (
-            ([(b"Content-Range", b"bytes 5-9/256")], False),
-            ([(b"Content-Range", b"bytes 0-255/256")], True),
-            ([(b"Content-Range", b"bytes 0-255/*")], False),
-            ([(b"Content-Range", b"bytes 0-254/256")], False),
-            ([(b"Content-Range", b"bytes 0-255/256"), (b"Content-Encoding", b"gzip")], False),
-            ([multipart], False),
+        for headers, span, is_mendable in (
+            ([(b"Content-Range", b"bytes 5-9/256")], Span(5, 10, 256), True),
+            ([(b"Content-Range", b"bytes 5-9/*")], Span(5, 10, None), True),
+            ([(b"Content-Range", b"bytes 5-9/256"), (b"Content-Encoding", b"gzip")], Span(5, 10, 256), False),
+            ([multipart], Span(0, 5, None), False),
+            ([(b"Content-Range", b"bytes 5-19/256")], Span(0, 5, None), False),
         ):
             answer = self.made(ranged("bytes=5-9"), reply(206, MemoryBody(), headers, length=5))
-            self.assertEqual((answer.status, answer.length, stream_of(answer).window), (206, 5, None))
+            stream = stream_of(answer)
+            self.assertEqual((answer.status, answer.length, stream.verifier), (206, 5, None))
             self.assertEqual([line for line in answer.headers if line in headers], headers)
-            self.assertEqual(stream_of(answer).verifier is not None, verified, headers)
+            self.assertEqual((stream.span, stream.is_mendable), (span, is_mendable), headers)
 
     def test_200_to_range(self) -> None:
         """A 200 to the client's own range becomes the 206 that it asked for."""
-        for value, window, verified in (
-            ("bytes=5-9", Interval(5, 9), False),
-            ("bytes=0-", Interval(0, 255), True),
-            ("bytes=-6", Interval(250, 255), False),
+        for value, first, end, verified in (
+            ("bytes=5-9", 5, 10, False),
+            ("bytes=0-", 0, 256, True),
+            ("bytes=-6", 250, 256, False),
         ):
             theirs = reply(200, CONTENT, [(b"Content-Range", b"bytes 1-2/3")])
             answer = self.made(ranged(value), theirs)
             stream = stream_of(answer)
-            self.assertEqual((answer.status, answer.length, stream.window), (206, window.length, window))
-            told = f"bytes {window.first}-{window.last}/256".encode()
+            self.assertEqual((answer.status, answer.length), (206, end - first))
+            self.assertEqual((stream.span, stream.is_mendable), (Span(first, end, SIZE), True))
+            told = f"bytes {first}-{end - 1}/256".encode()
             self.assertEqual(values(answer, b"Content-Range"), [told])
             self.assertEqual(stream.verifier is not None, verified)
 
@@ -179,7 +180,8 @@ class BlobTests(SynchronousTestCase):
             caller((b"Range", b"bytes=5-"), (b"If-Range", b'"old"')),
         ):
             answer = self.made(who, reply(200, CONTENT, [(b"Content-Range", b"bytes 0-255/256")]))
-            self.assertEqual((answer.status, answer.length, stream_of(answer).window), (200, SIZE, None))
+            self.assertEqual((answer.status, answer.length), (200, SIZE))
+            self.assertEqual(stream_of(answer).span, Span(0, SIZE, SIZE))
             self.assertEqual(values(answer, b"Content-Range"), [])
             self.assertIsNotNone(stream_of(answer).verifier)
 
@@ -215,7 +217,7 @@ class BlobTests(SynchronousTestCase):
             self.assertRaises(RegistryError, self.made, ranged(value), reply(200, CONTENT[:size]))
             return
         answer = self.made(ranged(value), reply(200, CONTENT[:size]))
-        self.assertEqual(stream_of(answer).window, Interval(*wanted))
+        self.assertEqual(stream_of(answer).span, Span(wanted[0], wanted[1] + 1, size))
         self.assertEqual(answer.length, wanted[1] - wanted[0] + 1)
 
 
@@ -224,12 +226,13 @@ class StreamedTests(SynchronousTestCase):
 
     def test_get(self) -> None:
         """A GET streams, unverified."""
-        answer = content.streamed(HUB, caller(), reply(200, CONTENT), [TYPE])
+        answer = content.streamed(caller(), reply(200, CONTENT), [TYPE])
         self.assertEqual((answer.headers, answer.length), ((TYPE,), SIZE))
         self.assertEqual((body_of(answer).fate, stream_of(answer).verifier), ("untaken", None))
+        self.assertEqual((stream_of(answer).span, stream_of(answer).is_mendable), (Span(0, SIZE, None), False))
 
     def test_head(self) -> None:
         """A HEAD tells of it only."""
         body = MemoryBody()
-        answer = content.streamed(HUB, caller(method=b"HEAD"), reply(200, body, length=9), [TYPE])
+        answer = content.streamed(caller(method=b"HEAD"), reply(200, body, length=9), [TYPE])
         self.assertEqual((answer.content, answer.length, body.fate), (b"", 9, "dropped"))

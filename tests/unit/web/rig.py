@@ -9,11 +9,12 @@ from __future__ import annotations
 import http.client
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
@@ -32,12 +33,13 @@ from docxy.policy.addressing import Addressing
 from docxy.policy.limits import RelayCounter
 from docxy.settings.values import LimitSettings, ServerSettings, Settings, UpstreamSettings
 from docxy.testing import FakeTokenSource, FakeUpstream
+from docxy.upstream.unbroken import unbroken_maker
 from docxy.web.challenge import ChallengeResource
 from docxy.web.channel import MirrorChannel
 from docxy.web.front import Front
 from docxy.web.health import HealthResource
 from docxy.web.page import front_page
-from docxy.web.repo import RepoResource
+from docxy.web.repo import Relaying, RepoResource
 from docxy.web.search import SearchResource
 from docxy.web.site import MirrorSite, url_tree
 from docxy.web.token import TokenResource
@@ -237,6 +239,12 @@ def request(method: str, target: str, *headers: str, host: str = HOST, version: 
     return "\r\n".join(lines).encode("latin-1")
 
 
+def in_no_thread(work: Callable[[], None]) -> Deferred[None]:
+    """Do at once what else a thread would do."""
+    done: Deferred[None] = maybeDeferred(work)
+    return done
+
+
 def address(text: str, port: int = 40000) -> IAddress:
     """The address of a client; "unix" is that of one without."""
     if text == "unix":
@@ -270,8 +278,11 @@ class Rig:
         clocks = Clocks(self.clock, self.clock.seconds)
         addressing = Addressing(self.settings)
         auth = Auth(self.settings, addressing, self.upstreams, self.tokens, clocks)
-        mirror = Mirror(self.settings.limits, addressing, self.upstreams, self.tokens, auth, clocks)
-        repo = RepoResource(self.front, addressing, mirror, self.relays, self.settings.limits, self.clock)
+        limits = self.settings.limits
+        mend = unbroken_maker(limits, self.clock)
+        mirror = Mirror(limits, self.upstreams, self.tokens, auth, mend, clocks)
+        relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall)
+        repo = RepoResource(self.front, addressing, mirror, relaying)
         search = SearchResource(self.front, addressing, mirror)
         return dict.fromkeys(Kind, repo) | {
             Kind.PING: ChallengeResource(self.front, addressing, auth),

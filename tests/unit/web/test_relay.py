@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.client import ResponseDone
 from twisted.web.resource import Resource
 
-from docxy.answers import Answer, Stream
-from docxy.interfaces import IBody
+from docxy.answers import Answer
+from docxy.interfaces import IBody, UpstreamBroken
 from docxy.oci.names import Digest
-from docxy.oci.ranges import Interval
 from docxy.oci.verify import Verifier
 from docxy.testing import End, MemoryBody
 from docxy.web.closing import PATIENCE
 from docxy.web.exchange import Exchange
-from docxy.web.relay import BodyRelay, RelayEnded
+from docxy.web.hashing import MAX_BACKLOG, InThread
+from docxy.web.relay import BodyRelay, Misfit, RelayEnded
 from docxy.web.request import MirrorRequest
-from tests.unit.web.rig import Came, Connection, Rig, request
+from tests.unit.web.rig import Came, Connection, Rig, in_no_thread, request
 
-STALL = 15.0
 CLIENT_STALL = 300.0
 
 
@@ -32,25 +34,50 @@ def digest(content: bytes) -> Digest:
     return Digest("sha256", hashlib.sha256(content).hexdigest())
 
 
-class Relaying(Resource):
-    """Answers with one stream."""
+class Threads:
+    """Work for threads, done when the test says so."""
 
-    def __init__(self, rig: Rig, stream: Stream, length: int | None) -> None:
+    def __init__(self) -> None:
+        self.work: list[tuple[Callable[[], None], Deferred[None]]] = []
+
+    def take(self, work: Callable[[], None]) -> Deferred[None]:
+        """As a thread pool would."""
+        done: Deferred[None] = Deferred()
+        self.work.append((work, done))
+        return done
+
+    def run(self) -> None:
+        """One thread does its work."""
+        work, done = self.work.pop(0)
+        work()
+        done.callback(None)
+
+
+class Relaying(Resource):
+    """Answers with one body."""
+
+    def __init__(
+        self, rig: Rig, body: IBody, length: int | None, verifier: Verifier | None, in_thread: InThread
+    ) -> None:
         super().__init__()
         self._rig = rig
-        self._stream = stream
+        self._body = body
         self._length = length
+        self._verifier = verifier
+        self._in_thread = in_thread
         self.relay: BodyRelay
         self.done: Deferred[int]
 
     def render(self, request: MirrorRequest) -> int:
         """Begin."""
-        Exchange(request, "client", self._rig.clock).head(Answer(200, (), self._length, self._stream))
+        Exchange(request, "client", self._rig.clock).head(Answer(200, (), self._length))
         request.write(b"")
-        self.relay = BodyRelay(request, self._stream, self._length, self._rig.clock, CLIENT_STALL)
+        self.relay = BodyRelay(request, self._length, self._rig.clock, CLIENT_STALL)
+        if self._verifier is not None:
+            self.relay.verify(self._verifier, self._in_thread)
         self.done = self.relay.done
         request.notifyFinish().addErrback(lambda _: self.done.cancel())
-        self._stream.body.deliver(self.relay)
+        self._body.deliver(self.relay)
         return 1
 
 
@@ -62,15 +89,14 @@ class RelayCase(SynchronousTestCase):
         body: IBody,
         length: int | None,
         *,
-        window: Interval | None = None,
         verifier: Verifier | None = None,
+        in_thread: InThread = in_no_thread,
         reading: bool = True,
         version: str = "1.1",
     ) -> Connection:
         """Begin to relay ``body`` to a client."""
         self.rig = Rig()
-        stream = Stream(body, "cdn.example", STALL, window, verifier)
-        self.resource = Relaying(self.rig, stream, length)
+        self.resource = Relaying(self.rig, body, length, verifier, in_thread)
         self.rig.site.resource_for = lambda request: self.resource  # type: ignore[method-assign]
         connection = self.rig.connect()
         connection.line.reading = reading
@@ -128,27 +154,6 @@ class WholeTests(RelayCase):
                     body = MemoryBody(content, piece=piece, end=end)
                     self.ended_whole(self.start(body, length, verifier=Verifier(digest(content))), content)
 
-    def test_window(self) -> None:
-        """Of a larger body the part that was asked for goes out, and upstream is not read further."""
-        content = bytes(range(100))
-        for first, last in ((0, 0), (0, 9), (10, 39), (99, 99), (0, 99)):
-            for piece in (1, 7, 200):
-                with self.subTest(first=first, last=last, piece=piece):
-                    body = MemoryBody(content * 1000, piece=piece)
-                    window = Interval(first, last)
-                    connection = self.start(body, window.length, window=window)
-                    self.ended_whole(connection, content[first : last + 1])
-                    self.assertTrue(body.stopped)
-                    self.assertLess(body.sent, last + 1 + piece)
-                    body.close()
-
-    def test_verified_window(self) -> None:
-        """A window that is the whole is verified like it."""
-        content = b"0123456789"
-        body = MemoryBody(content, piece=3)
-        connection = self.start(body, 10, window=Interval(0, 9), verifier=Verifier(digest(content)))
-        self.ended_whole(connection, content)
-
     @settings(derandomize=True, max_examples=50, deadline=None)
     @given(st.binary(max_size=60), st.integers(1, 20), st.booleans(), st.booleans())
     def test_any(self, content: bytes, piece: int, known: bool, verified: bool) -> None:
@@ -166,7 +171,7 @@ class ShortTests(RelayCase):
         for length in (10, None):
             with self.subTest(length=length):
                 connection = self.start(MemoryBody(b"01234", end="broken"), length)
-                self.ended_short(connection, "cdn.example: upstream broke off", b"01234")
+                self.ended_short(connection, "upstream broke off", b"01234")
 
     def test_less_than_announced(self) -> None:
         """Upstream says that all is there, and it is not."""
@@ -182,6 +187,8 @@ class ShortTests(RelayCase):
         """Bytes that are not those of the digest never get their end."""
         verifier = Verifier(digest(b"9876543210"))
         connection = self.start(MemoryBody(b"0123456789", piece=4), 10, verifier=verifier)
+        error = self.failureResultOf(self.resource.done, Misfit).value
+        self.resource.done = fail(error)
         self.ended_short(connection, "content is sha256:", b"01234567")
 
     def test_mismatch_chunked(self) -> None:
@@ -202,30 +209,23 @@ class ShortTests(RelayCase):
         body.close("broken")
         self.ended_short(connection, "broke off", b"01234567")
 
-    def test_stalled(self) -> None:
-        """Upstream sends nothing for as long as is borne."""
-        body = MemoryBody(b"01234", end="never")
-        connection = self.start(body, 10)
-        self.rig.clock.pump([1.0] * 10)
-        body.arrive(b"5")
-        self.rig.clock.pump([1.0] * 15)
-        self.assertNoResult(self.resource.done)
-        self.rig.clock.advance(1)
-        self.ended_short(connection, "sent nothing for 15 s", b"012345")
-        self.assertTrue(body.stopped)
-
     def test_then_silence(self) -> None:
         """What upstream still says after the end goes nowhere."""
-        body = MemoryBody(b"01234", end="never")
-        connection = self.start(body, 10)
-        self.rig.clock.pump([1.0] * 17)
+        connection = self.start(MemoryBody(b"01234", end="broken"), 10)
         relay = self.resource.relay
         relay.dataReceived(b"56789")
         relay.pauseProducing()
         relay.resumeProducing()
         relay.stopProducing()
-        body.close("whole")
-        self.ended_short(connection, "sent nothing", b"01234")
+        relay.connectionLost(Failure(ResponseDone()))
+        self.ended_short(connection, "broke off", b"01234")
+
+    def test_cause(self) -> None:
+        """What the body itself tells of its end is told on."""
+        body = MemoryBody(b"01234", end="never")
+        connection = self.start(body, 10)
+        self.resource.relay.connectionLost(Failure(UpstreamBroken("it was asked 8 times")))
+        self.ended_short(connection, "it was asked 8 times", b"01234")
 
     def test_http_1_0(self) -> None:
         """Without length and chunks only a reset can say that something is missing."""
@@ -278,18 +278,6 @@ class SlowClientTests(RelayCase):
         connection.line.take()
         self.ended_whole(connection, b"x" * 131072 + b"y")
 
-    def test_not_upstreams_stall(self) -> None:
-        """While the client pauses, upstream's clock stands; afterwards it begins anew."""
-        body = MemoryBody(b"x" * 131072, end="never")
-        connection = self.start(body, 200_000, reading=False)
-        self.rig.clock.pump([1.0] * 200)
-        self.assertNoResult(self.resource.done)
-        connection.line.take()
-        self.rig.clock.pump([1.0] * 14)
-        self.assertNoResult(self.resource.done)
-        self.rig.clock.pump([1.0] * 2)
-        self.failureResultOf(self.resource.done, RelayEnded)
-
     def test_client_stalls(self) -> None:
         """A client that takes nothing for 300 s is let go, and upstream with it."""
         body = MemoryBody(b"x" * 65536, endless=True, end="never")
@@ -326,10 +314,93 @@ class SlowClientTests(RelayCase):
     def test_before_a_transport(self) -> None:
         """A relay that was never connected bears to be paused, resumed and cancelled."""
         rig = Rig()
-        stream = Stream(MemoryBody(), "h", STALL)
         request_: Any = None
-        relay = BodyRelay(request_, stream, None, rig.clock, CLIENT_STALL)
+        relay = BodyRelay(request_, None, rig.clock, CLIENT_STALL)
         relay.pauseProducing()
         relay.resumeProducing()
         relay.done.cancel()
         self.failureResultOf(relay.done)
+
+
+class ThreadTests(RelayCase):
+    """Hashing beside the relay."""
+
+    def setUp(self) -> None:
+        """Threads that wait."""
+        self.threads = Threads()
+
+    def hashed(self, body: IBody, content: bytes, length: int | None = None) -> Connection:
+        """A relay that is verified in threads."""
+        size = len(content) if length is None else length
+        return self.start(body, size, verifier=Verifier(digest(content)), in_thread=self.threads.take)
+
+    def test_waits_for_the_hash(self) -> None:
+        """The end waits for the thread, and comes when it is done."""
+        content = b"x" * 600_000
+        connection = self.hashed(MemoryBody(content, piece=300_000), content)
+        self.assertNoResult(self.resource.done)
+        self.assertEqual(self.resource.relay.relayed, 300_000)
+        self.threads.run()
+        self.threads.run()
+        self.assertEqual(self.threads.work, [])
+        self.ended_whole(connection, content)
+
+    def test_backlog(self) -> None:
+        """A hash that does not keep up pauses upstream until its backlog has found a thread."""
+        content = b"x" * (3 * MAX_BACKLOG)
+        body = MemoryBody(content, piece=65536)
+        connection = self.hashed(body, content)
+        self.assertTrue(body.paused)
+        self.assertLess(body.sent, MAX_BACKLOG + 600_000)
+        connection.line.reading = False
+        self.threads.run()
+        self.assertTrue(body.paused)
+        sent = body.sent
+        connection.line.take()
+        self.assertGreater(body.sent, sent)
+        connection.line.reading = True
+        while self.threads.work or body.paused:
+            connection.line.take()
+            if self.threads.work:
+                self.threads.run()
+        self.ended_whole(connection, content)
+
+    def test_slow_client(self) -> None:
+        """Bytes that went to a client that is slow now do not wait for more of them."""
+        content = b"x" * 200_000
+        body = MemoryBody(content[:100_000], piece=100_000, end="never")
+        connection = self.start(
+            body, 200_000, verifier=Verifier(digest(content)), in_thread=self.threads.take, reading=False
+        )
+        self.assertEqual(self.threads.work, [])
+        self.rig.clock.pump([1.0] * 3)
+        self.assertEqual(len(self.threads.work), 1)
+        self.threads.run()
+        connection.line.reading = True
+        connection.line.take()
+        body.arrive(content[100_000:])
+        body.close("whole")
+        self.ended_whole(connection, content)
+
+    def test_no_thread(self) -> None:
+        """Where no thread is to be had nothing is known of the bytes: a short end, and no misfit."""
+        content = b"x" * 600_000
+        body = MemoryBody(content, piece=300_000)
+        self.hashed(body, content)
+        while self.threads.work:
+            self.threads.work.pop(0)[1].errback(RuntimeError("no thread"))
+        error = self.failureResultOf(self.resource.done, RelayEnded).value
+        self.assertEqual((type(error), str(error)), (RelayEnded, "no thread"))
+
+    def test_leaves_while_hashing(self) -> None:
+        """A client that leaves while the last bytes are hashed hears no more, whatever they are."""
+        content = b"x" * 300_000
+        for meant in (content, b"other"):
+            body = MemoryBody(content, piece=300_000)
+            connection = self.start(
+                body, 300_000, verifier=Verifier(digest(meant)), in_thread=self.threads.take
+            )
+            connection.leave()
+            self.failureResultOf(self.resource.done)
+            self.threads.run()
+            self.assertEqual(self.rig.clock.getDelayedCalls(), [])
