@@ -32,6 +32,7 @@ from docxy.interfaces import (
     UpstreamTimedOut,
     UpstreamUnreachable,
 )
+from docxy.oci.headers import after_origin_change
 from docxy.policy.redirects import redact
 from docxy.policy.retry import Budget, Patience, told_wait
 from docxy.settings.values import LimitSettings, UpstreamSettings
@@ -91,7 +92,8 @@ class Upstream:
 
     def ping(self, headers: HeaderLines) -> Deferred[Reply]:
         question = Question(b"GET", b"/v2/", headers)
-        return self._pursue(question, self.settings.urls, frozenset(), PING_TRIES, self._limits.answer)
+        # Only the registry itself can say who gives tokens for it, and whether credentials are good.
+        return self._pursue(question, self.settings.urls[-1:], frozenset(), PING_TRIES, self._limits.answer)
 
     def search(self, query: bytes) -> Deferred[Reply]:
         url = self.settings.search_url
@@ -125,7 +127,9 @@ class Upstream:
         shun: Callable[[str], bool] = avoid.__contains__
         while True:
             attempt = self._attempt(agent)
-            outcome = await _outcome(attempt.follow(pursuit.question, pursuit.url, shun))
+            outcome = await _outcome(
+                attempt.follow(self._for(pursuit.question, pursuit.url), pursuit.url, shun)
+            )
             wait = pursuit.wait(attempt, outcome, self._clock.seconds())
             if wait is None:
                 break
@@ -140,11 +144,17 @@ class Upstream:
     async def _again(self, question: Question, avoid: frozenset[str]) -> Reply:
         attempt = self._attempt(self._agent.anew)
         url = self._in_order(self.settings.urls, avoid)[0]
-        outcome = await _outcome(attempt.follow(question, url, self._shunned(avoid)))
+        outcome = await _outcome(attempt.follow(self._for(question, url), url, self._shunned(avoid)))
         _note(self._failures, attempt, outcome)
         if isinstance(outcome, UpstreamError):
             raise outcome
         return outcome
+
+    def _for(self, question: Question, url: str) -> Question:
+        """Credentials are the registry's, which is the last url: the mirrors before it never see them."""
+        if url in (self.settings.urls[-1], self.settings.search_url):
+            return question
+        return replace(question, headers=after_origin_change(question.headers))
 
     def _attempt(self, agent: IAgent) -> Attempt:
         return Attempt(self.settings, agent, self._clock, self._limits.attempt)
@@ -194,6 +204,9 @@ class _Pursuit:
         if isinstance(outcome, Reply):
             if self._is_signature_refused(outcome):
                 return 0.0
+            if 400 <= outcome.status < 500 and self._fresh_urls - {self.url}:
+                # A nearer mirror that has it not, or not for us, is not the registry.
+                return self._turn(True, 0.0)
             if outcome.status < 500 or self._errors_left <= 1:
                 return None
             self._errors_left -= 1
