@@ -155,7 +155,8 @@ class _Watched:
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         # These are our own doing: another address was faster, nobody waits, or our own address is wrong.
-        if not reason.check(UserError, ConnectBindError):
+        # By their very types: to Twisted, that a connection timed out is a kind of UserError.
+        if reason.type not in (UserError, ConnectBindError):
             self._failures.note(self._address)
         self._factory.clientConnectionFailed(connector, reason)
 

@@ -8,9 +8,16 @@ from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
 
+from OpenSSL.SSL import Error as TLSError
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionLost, DNSLookupError
+from twisted.internet.error import (
+    ConnectionDone,
+    ConnectionLost,
+    ConnectionRefusedError,
+    DNSLookupError,
+)
 from twisted.internet.protocol import Protocol
+from twisted.internet.task import Clock
 from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock, StringTransport
 from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
@@ -21,7 +28,6 @@ from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent, IAgentEndpointFactory, IResponse
 from zope.interface.verify import verifyObject
 
-from docxy.interfaces import UpstreamBroken
 from docxy.settings.values import NetworkSettings, UpstreamSettings
 from docxy.tls.client import ClientTrust
 from docxy.upstream.agent import (
@@ -33,10 +39,11 @@ from docxy.upstream.agent import (
     BoundedFactory,
     EndpointFactory,
     HeadTooLarge,
-    IdentityAgent,
+    address_of,
     make_agent,
 )
-from tests.unit.upstream.rig import CDN, HUB, UpstreamTestCase, reply, timers
+from docxy.upstream.failures import FailureMemory
+from tests.unit.upstream.rig import HUB, timers
 from tests.unit.upstream.test_resolver import FixedResolver
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -106,6 +113,18 @@ class MakeAgentTests(SynchronousTestCase):
         self.assertNotIn(b"secret", transport.value())
         self.assertIn(b"hub.example", transport.value())
 
+    def test_refusing_address(self) -> None:
+        """An address that refuses is dialled last the next time, by connections kept or not."""
+        self.reactor.nameResolver = FixedResolver("8.8.8.8", "8.8.4.4")
+        agent = make_agent(self.reactor, SETTINGS, ClientTrust())
+        for ask in (agent.request, agent.anew.request):
+            ask(b"GET", b"http://hub.example/").addErrback(lambda _: None)
+            self.reactor.advance(1)
+            refused = self.reactor.tcpClients[0][2]
+            refused.clientConnectionFailed(self.reactor.connectors[0], Failure(ConnectionRefusedError()))
+        dialled = [host for host, *_ in self.dialled()]
+        self.assertEqual(dialled, ["8.8.8.8", "8.8.4.4", "8.8.4.4", "8.8.8.8"])
+
     def test_pool(self) -> None:
         """Connections are kept for their next use, as many a host as clients open, not for ever."""
         waiting = self.ask(b"http://lan.example/")
@@ -119,7 +138,9 @@ class MakeAgentTests(SynchronousTestCase):
 
     def test_interfaces(self) -> None:
         """Agent and endpoint factory are what Twisted expects."""
-        self.assertTrue(verifyObject(IAgent, make_agent(self.reactor, SETTINGS, ClientTrust())))
+        agent = make_agent(self.reactor, SETTINGS, ClientTrust())
+        for each in (agent, agent.anew):
+            self.assertTrue(verifyObject(IAgent, each))
         endpoints = EndpointFactory(self.reactor, ClientTrust(), None)
         self.assertTrue(verifyObject(IAgentEndpointFactory, endpoints))
         self.assertIn("hub.example", repr(endpoints.endpointForURI(URI.fromBytes(b"http://hub.example/"))))
@@ -157,7 +178,8 @@ class BoundedClientTests(SynchronousTestCase):
         EventLoggingObserver.createWithCleanup(self, globalLogPublisher)  # type: ignore[arg-type]
         self.transport = Aborted(lenient=True)
         self.idle: list[object] = []
-        client = BoundedFactory(self.idle.append, "here").buildProtocol(None)
+        self.failures = FailureMemory(Clock())
+        client = BoundedFactory(self.failures, self.idle.append, "here").buildProtocol(None)
         self.client: BoundedClient = client
         self.client.makeConnection(self.transport)
 
@@ -268,34 +290,50 @@ class BoundedClientTests(SynchronousTestCase):
 
     def test_factory(self) -> None:
         """The factory tells whom it connects to, for Twisted's own log."""
-        self.assertIn("here", repr(BoundedFactory(self.idle.append, "here")))
+        self.assertIn("here", repr(BoundedFactory(self.failures, self.idle.append, "here")))
 
+    # Addresses
 
-class IdentityAgentTests(UpstreamTestCase):
-    def ask(self, headers: Headers | None) -> Deferred[IResponse]:
-        """Ask by an agent that takes bytes as they are."""
-        return IdentityAgent(self.agent, self.clock).request(b"GET", HUB.encode() + b"/t", headers)
+    def test_address_of_answer(self) -> None:
+        """An answer tells the address that it came from."""
+        waiting = self.ask()
+        self.client.dataReceived(OK + b"Content-Length: 0\r\n\r\n")
+        self.assertEqual(address_of(self.successResultOf(waiting)), "192.168.1.1")
+        self.assertFalse(self.failures.bad("192.168.1.1"))
 
-    def test_interface(self) -> None:
-        """It is an agent."""
-        self.assertTrue(verifyObject(IAgent, IdentityAgent(self.agent, self.clock)))
+    def test_new_connection_fails(self) -> None:
+        """A new connection that breaks before an answer or within its head, by TLS or its peer, is noted."""
+        for said in (b"", OK, b"nonsense\r\n\r\n"):
+            for reason in (ConnectionLost(), ConnectionDone(), TLSError([("", "", "bad certificate")])):
+                self.setUp()
+                waiting = self.ask()
+                self.client.dataReceived(said)
+                self.client.connectionLost(Failure(reason))
+                failure = self.failureResultOf(waiting, ResponseFailed, ResponseNeverReceived)
+                self.assertEqual(address_of(failure.value), "192.168.1.1")
+                self.assertTrue(self.failures.bad("192.168.1.1"))
 
-    def test_asks_for_identity(self) -> None:
-        """Whatever the request says of codings, only identity is asked for; the caller's headers stay."""
-        self.net.serve(HUB, reply(200, b"plain"))
-        given = Headers({b"Accept-Encoding": [b"gzip", b"br"], b"X": [b"y"]})
-        for headers in (given, None):
-            self.done(self.ask(headers))
-        self.assertEqual([seen.header("Accept-Encoding") for seen in self.net.seen], ["identity"] * 2)
-        self.assertEqual(
-            (self.net.seen[0].header("X"), given.getRawHeaders(b"Accept-Encoding")), ("y", [b"gzip", b"br"])
-        )
+    def test_kept_connection_fails(self) -> None:
+        """That a kept connection has died says nothing of its address."""
+        self.ask()
+        self.client.dataReceived(OK + b"Content-Length: 0\r\n\r\n")
+        waiting = self.ask()
+        self.client.connectionLost(Failure(ConnectionDone()))
+        failure = self.failureResultOf(waiting, ResponseNeverReceived)
+        self.assertEqual(address_of(failure.value), "")
+        self.assertFalse(self.failures.bad("192.168.1.1"))
 
-    def test_refuses_codings(self) -> None:
-        """A compressed answer is none; one that says identity is."""
-        for coding in ("gzip", "identity, gzip", "br"):
-            self.net.serve(HUB, reply(200, b"\x1f\x8b", content_encoding=coding))
-            self.failed(self.ask(None), UpstreamBroken)
-        self.net.serve(CDN, reply(200, b"x", content_encoding="Identity"))
-        answer = IdentityAgent(self.agent, self.clock).request(b"GET", CDN.encode() + b"/")
-        self.assertEqual(self.done(answer).code, 200)
+    def test_given_up(self) -> None:
+        """Whoever gives up learns the address, and nothing is held against it."""
+        for said in (b"", OK):
+            waiting = self.ask()
+            self.client.dataReceived(said)
+            waiting.cancel()
+            failure = self.failureResultOf(waiting, ResponseFailed, ResponseNeverReceived)
+            self.assertEqual(address_of(failure.value), "192.168.1.1")
+            self.assertFalse(self.failures.bad("192.168.1.1"))
+            self.setUp()
+
+    def test_unknown_address(self) -> None:
+        """What is neither an answer nor a failure of a request has no address."""
+        self.assertEqual(address_of(ConnectionLost()), "")

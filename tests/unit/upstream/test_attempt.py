@@ -11,12 +11,13 @@ from service_identity import VerificationError
 from twisted.internet.defer import CancelledError, Deferred, fail, succeed
 from twisted.internet.error import ConnectBindError, ConnectionLost, DNSLookupError
 from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.interfaces import IStreamClientEndpoint
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.client import URI, ResponseFailed, ResponseNeverReceived
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IBodyProducer, IResponse
+from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from twisted.web.server import Request
 from zope.interface import implementer
 
 from docxy.interfaces import (
@@ -25,12 +26,15 @@ from docxy.interfaces import (
     UpstreamTimedOut,
     UpstreamUnreachable,
 )
+from docxy.upstream.agent import UpstreamAgent
 from docxy.upstream.attempt import cancellable, host_of, named
+from docxy.upstream.failures import FailureMemory
 from tests.unit.upstream.rig import (
     CDN,
     HUB,
     Answering,
     Answers,
+    Seen,
     UpstreamTestCase,
     lines,
     reply,
@@ -111,7 +115,7 @@ class RedirectTests(UpstreamTestCase):
         """The registry's own host on another port gets no credentials."""
         self.net.serve(HUB, redirect(f"{HUB}:8443/x"))
         self.net.serve(f"{HUB}:8443", reply(200))
-        self.done(self.fetch())
+        self.done(self.fetch(redirects=("hub.example:8443",)))
         self.assertEqual(self.net.seen[1].header("Authorization"), None)
 
     def test_loop(self) -> None:
@@ -141,22 +145,18 @@ class RedirectTests(UpstreamTestCase):
         self.broken("no Location")
 
     def test_unusable_names(self) -> None:
-        """A host name that IDNA does not know fails like any that cannot be reached."""
+        """A host name that IDNA does not know fails like any that cannot be reached, and is asked once."""
+        asked: list[bytes] = []
 
-        @implementer(IAgent)
+        @implementer(IAgentEndpointFactory)
         class Picky:
-            def request(
-                self,
-                method: bytes,
-                uri: bytes,
-                headers: Headers | None = None,
-                bodyProducer: IBodyProducer | None = None,
-            ) -> Deferred[IResponse]:
+            def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
+                asked.append(uri.host)
                 raise UnicodeError(f"no such name in {uri!r}")
 
-        self.agent = Picky()
+        self.agent = UpstreamAgent(self.clock, Picky(), FailureMemory(self.clock))
         error = self.failed(self.fetch(), UpstreamUnreachable)
-        self.assertEqual(str(error), "its URL or host name cannot be used")
+        self.assertEqual((str(error), asked), ("its URL or host name cannot be used", [b"hub.example"]))
 
     def test_signature_ran_out(self) -> None:
         """A CDN's refusal asks the registry once more, for a fresh signature."""
@@ -178,6 +178,68 @@ class RedirectTests(UpstreamTestCase):
             self.net.seen.clear()
             self.agent = self.net.agent()
             self.assertEqual((self.done(self.fetch()).status, len(self.net.seen)), (status, 1))
+
+
+class AvoidTests(UpstreamTestCase):
+    """Hosts that are to be avoided come last."""
+
+    def sent_to(self, *hosts: str) -> None:
+        """Let the registry send those who ask to each of these hosts in turn, to the last one ever after."""
+        left = list(hosts)
+        for host in hosts:
+            self.net.serve(f"https://{host}", reply(200, host.encode()))
+
+        def answering(request: Request, seen: Seen) -> bytes | int:
+            host = left.pop(0) if len(left) > 1 else left[0]
+            return redirect(f"https://{host}/x?sig=1")(request, seen)
+
+        self.net.serve(HUB, answering)
+
+    def asked(self, avoid: set[str]) -> list[str]:
+        """The hosts that a blob was asked at."""
+        self.net.seen.clear()
+        found = self.done(self.side().upstream.fetch(b"GET", BLOB, SECRETS, frozenset(avoid)))
+        self.assertEqual(self.text(found).decode(), found.host)
+        return [host_of(seen.url) for seen in self.net.seen]
+
+    def test_another_host(self) -> None:
+        """The registry is asked again for another host, which sees no more than the first would have."""
+        self.sent_to("a.store.example", "b.store.example")
+        self.assertEqual(self.asked({"a.store.example"}), ["hub.example", "hub.example", "b.store.example"])
+        headers = [seen.header("Authorization") for seen in self.net.seen]
+        self.assertEqual(headers, ["Bearer t0ken", "Bearer t0ken", None])
+
+    def test_no_other_host(self) -> None:
+        """A registry that knows no other host is asked three times in all; then its host is taken."""
+        self.sent_to("a.store.example")
+        self.assertEqual(self.asked({"a.store.example"}), ["hub.example"] * 3 + ["a.store.example"])
+        self.assertNotIn("again", self.said())
+
+    def test_port(self) -> None:
+        """A host is avoided as it is told, with its port."""
+        self.sent_to("cdn.example:8443", "cdn.example")
+        self.assertEqual(self.asked({"cdn.example"}), ["hub.example", "cdn.example:8443"])
+        self.assertEqual(self.asked({"cdn.example:8443"}), ["hub.example", "cdn.example"])
+
+    def test_registry_itself(self) -> None:
+        """The registry's own answers are taken wherever else there is none."""
+        self.net.serve(
+            HUB, Answers({BLOB.decode(): (307, {"Location": "/o"}, b""), "/o": (200, {}, b"hub.example")})
+        )
+        self.assertEqual(self.asked({"hub.example"}), ["hub.example"] * 2)
+
+
+class HostOfTests(SynchronousTestCase):
+    def test_hosts(self) -> None:
+        """Host and port alone: a query without a path before it is not let out."""
+        for url, host in (
+            ("https://cdn.example/a?b", "cdn.example"),
+            ("https://CDN.example:8443", "cdn.example:8443"),
+            ("https://cdn.example?sig=secret/x", "cdn.example"),
+            ("https://[2a00::1]:5000/v2/", "[2a00::1]:5000"),
+            ("https://cdn.example#sig", "cdn.example"),
+        ):
+            self.assertEqual(host_of(url), host)
 
 
 class CancellableTests(SynchronousTestCase):

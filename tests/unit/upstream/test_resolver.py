@@ -1,5 +1,5 @@
 """
-Tests of `docxy.upstream.resolver`: names yield only addresses that may be met.
+Tests of `docxy.upstream.resolver`: names yield only addresses that may be met, in a promising order.
 """
 
 from __future__ import annotations
@@ -7,6 +7,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
+from twisted.internet.endpoints import TCP4ClientEndpoint
+from twisted.internet.error import ConnectBindError, ConnectionRefusedError, UserError
+from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import (
     IAddress,
     IHostnameResolver,
@@ -16,13 +19,17 @@ from twisted.internet.interfaces import (
     IReactorTime,
     IResolutionReceiver,
 )
-from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock
+from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import EventLoggingObserver, MemoryReactorClock, StringTransport
 from twisted.logger import globalLogPublisher
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
-from docxy.upstream.resolver import CheckedReactor, CheckedResolver
+from docxy.upstream.failures import FailureMemory
+from docxy.upstream.resolver import CheckedReactor, CheckedResolver, in_order
 
 
 @implementer(IHostResolution)
@@ -85,17 +92,21 @@ def public(address: str, host: str) -> bool:
 
 class CheckedResolverTests(SynchronousTestCase):
     def setUp(self) -> None:
+        self.failures = FailureMemory(Clock())
         self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)  # type: ignore[arg-type]
 
     def told(self, *addresses: str) -> list[str]:
         """What becomes of a name that resolves to these."""
         receiver = Receiver()
-        CheckedResolver(FixedResolver(*addresses), public).resolveHostName(receiver, "hub.example", 443)
+        resolver = CheckedResolver(FixedResolver(*addresses), public, self.failures)
+        resolver.resolveHostName(receiver, "hub.example", 443)
         return receiver.told
 
     def test_interface(self) -> None:
         """It is a resolver as Twisted knows it."""
-        self.assertTrue(verifyObject(IHostnameResolver, CheckedResolver(FixedResolver(), public)))
+        self.assertTrue(
+            verifyObject(IHostnameResolver, CheckedResolver(FixedResolver(), public, self.failures))
+        )
 
     def test_sieve(self) -> None:
         """What may not be met is left out, silently where others remain."""
@@ -121,30 +132,96 @@ class CheckedResolverTests(SynchronousTestCase):
         wanted = {"4": (IPv4Address,), "6": (IPv6Address,), "any": None}
         for family, types in wanted.items():
             inner = FixedResolver()
-            CheckedResolver(inner, public, family).resolveHostName(Receiver(), "hub.example", 443)
+            CheckedResolver(inner, public, self.failures, family).resolveHostName(
+                Receiver(), "hub.example", 443
+            )
             self.assertEqual(inner.asked, [("hub.example", 443, types, "TCP")])
         inner = FixedResolver()
-        CheckedResolver(inner, public).resolveHostName(Receiver(), "h", 1, (IPv6Address,), "UDP")
+        CheckedResolver(inner, public, self.failures).resolveHostName(
+            Receiver(), "h", 1, (IPv6Address,), "UDP"
+        )
         self.assertEqual(inner.asked, [("h", 1, (IPv6Address,), "UDP")])
+
+    def test_failed_last(self) -> None:
+        """An address that failed lately comes after all others."""
+        self.failures.note("8.8.8.1")
+        self.assertEqual(
+            self.told("8.8.8.1", "127.0.0.1", "8.8.8.2"), ["began", "8.8.8.2", "8.8.8.1", "complete"]
+        )
+
+
+class InOrderTests(SynchronousTestCase):
+    def order(self, addresses: str, *failed: str) -> str:
+        """The order of addresses after these failed, one a second."""
+        clock = Clock()
+        failures = FailureMemory(clock)
+        for name in failed:
+            failures.note(name)
+            clock.advance(1)
+        kinds = {True: IPv6Address, False: IPv4Address}
+        found = [kinds[":" in each]("TCP", each, 443) for each in addresses.split()]
+        return " ".join(address.host for address in in_order(found, failures))
+
+    def test_orders(self) -> None:
+        """Families take turns, the less troubled one first; failed ones come last, the latest at the end."""
+        for addresses, failed, expected in (
+            ("", (), ""),
+            ("4.1", (), "4.1"),
+            ("4.1 4.2 4.3", (), "4.1 4.2 4.3"),
+            (":1 :2 4.1 4.2 4.3", (), ":1 4.1 :2 4.2 4.3"),
+            ("4.1 :1 :2", (), "4.1 :1 :2"),
+            (":1 :2 :3 4.1 4.2", (":1",), "4.1 :2 4.2 :3 :1"),
+            (":1 :2 4.1 4.2", (":1", "4.1"), ":2 4.2 :1 4.1"),
+            (":1 :2 4.1", (":2", ":1", "4.1"), ":2 :1 4.1"),
+            ("4.1 4.2", ("4.2", "9.9"), "4.1 4.2"),
+        ):
+            self.assertEqual(self.order(addresses, *failed), expected, (addresses, failed))
 
 
 class CheckedReactorTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.reactor = MemoryReactorClock()
+        self.failures = FailureMemory(self.reactor)
+        self.resolver = CheckedResolver(FixedResolver(), public, self.failures)
+        self.checked = CheckedReactor(self.reactor, self.resolver, self.failures)
+
     def test_reactor(self) -> None:
         """It has what an endpoint needs, with the real reactor's clock and the checked names."""
-        reactor = MemoryReactorClock()
-        resolver = CheckedResolver(FixedResolver(), public)
-        checked = CheckedReactor(reactor, resolver)
         for interface in (IReactorTCP, IReactorTime, IReactorPluggableNameResolver):
-            self.assertTrue(verifyObject(interface, checked))
+            self.assertTrue(verifyObject(interface, self.checked))
         called: list[str] = []
-        call = checked.callLater(1.5, called.append, "now")
-        self.assertEqual(list(checked.getDelayedCalls()), [call])
-        reactor.advance(1.5)
-        self.assertEqual((called, checked.seconds()), (["now"], 1.5))
+        call = self.checked.callLater(1.5, called.append, "now")
+        self.assertEqual(list(self.checked.getDelayedCalls()), [call])
+        self.reactor.advance(1.5)
+        self.assertEqual((called, self.checked.seconds()), (["now"], 1.5))
 
     def test_other_resolver(self) -> None:
         """A resolver that is put in the place of the present one gives that back."""
-        first, second = CheckedResolver(FixedResolver(), public), FixedResolver()
-        checked = CheckedReactor(MemoryReactorClock(), first)
-        self.assertIs(checked.installNameResolver(second), first)
-        self.assertIs(checked.nameResolver, second)
+        second = FixedResolver()
+        self.assertIs(self.checked.installNameResolver(second), self.resolver)
+        self.assertIs(self.checked.nameResolver, second)
+
+    def test_who_refuses(self) -> None:
+        """An address that cannot be reached is noted; one that we gave up or could not leave for is not."""
+        for address, reason in (
+            ("8.0.0.1", ConnectionRefusedError()),
+            ("8.0.0.2", ConnectTimeout()),
+            ("8.0.0.3", UserError()),
+            ("8.0.0.4", ConnectBindError(99, "no such address")),
+        ):
+            endpoint = TCP4ClientEndpoint(self.checked, address, 443, 6)
+            waiting = endpoint.connect(Factory.forProtocol(Protocol))
+            host, port, factory, limit, own = self.reactor.tcpClients[-1]
+            self.assertEqual((host, port, limit, own), (address, 443, 6, None))
+            factory.clientConnectionFailed(self.reactor.connectors[-1], Failure(reason))
+            self.failureResultOf(waiting, type(reason))
+        self.assertEqual([n for n in range(5) if self.failures.bad(f"8.0.0.{n}")], [1, 2])
+
+    def test_who_connects(self) -> None:
+        """A connection that is made is the endpoint's, and its address in good standing."""
+        waiting = TCP4ClientEndpoint(self.checked, "8.0.0.1", 443).connect(Factory.forProtocol(Protocol))
+        protocol = self.reactor.tcpClients[-1][2].buildProtocol(None)
+        assert protocol is not None
+        protocol.makeConnection(StringTransport())
+        self.assertIsInstance(self.successResultOf(waiting), Protocol)
+        self.assertFalse(self.failures.bad("8.0.0.1"))
