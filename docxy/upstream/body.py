@@ -34,7 +34,7 @@ class ResponseBody:
         self._response.deliverBody(protocol)
 
     def drop(self) -> None:
-        self._response.deliverBody(_Drop(self._clock))
+        self._response.deliverBody(Drop(self._clock))
 
     def read(self, limit: int) -> Deferred[bytes]:
         collector = _Collector(limit)
@@ -46,8 +46,8 @@ def _late(_: object, seconds: float) -> Failure:
     return Failure(UpstreamTimedOut(f"the answer was not whole within {seconds:g} s"))
 
 
-class _Drop(Protocol):
-    """Reads a short rest; ends the connection when it is not short, or does not come."""
+class Drop(Protocol):
+    """Reads a short rest of no use; ends the connection when it is not short, or does not come."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._left = DROP_LIMIT

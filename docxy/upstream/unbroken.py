@@ -6,10 +6,11 @@ the registry is asked again from the next missing byte, and the sink behind
 sees a pause at most.  The sink's transport is this body: it pauses whichever
 leg is there, and a pause outlives the leg.
 
-States: flowing (a leg delivers), waiting (between tries), asking (a try is
-under way), ended.  Misuses guarded against: bytes of a leg that was given up,
-a leg that answers for another part or another content, bytes beyond the end,
-a sink that leaves while nothing flows, tries after it left.
+States: flowing (a leg delivers), waiting (between tries, or for a sink that
+wants nothing now), asking (a try is under way), ended.  Misuses guarded
+against: bytes of a leg that was given up, a leg that answers for another part
+or another content, bytes beyond the end, a sink that leaves while nothing
+flows, tries after it left, a leg that is left paused.
 
 Knows nothing of credentials: the try itself is the caller's.
 """
@@ -17,12 +18,11 @@ Knows nothing of credentials: the try itself is the caller's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import random
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall, IProtocol, IPushProducer, IReactorTime
-from twisted.internet.protocol import Protocol, connectionDone
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -30,16 +30,19 @@ from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
-from docxy.interfaces import Ask, Course, IBody, Reply, Span, Unbroken, UpstreamBroken, UpstreamError
-from docxy.oci.ranges import ContentRange, parse_content_range
+from docxy.interfaces import Ask, Course, IBody, Reply, Span, UpstreamBroken, UpstreamError
 from docxy.policy.retry import Budget, Patience, told_wait
 from docxy.settings.values import LimitSettings, UpstreamSettings
+from docxy.upstream.attempt import host_of
 from docxy.upstream.body import close
+from docxy.upstream.leg import Leg
+from docxy.upstream.pace import Pace
+from docxy.upstream.parts import Part, Unfit, first_part, is_end, next_part
 
 _log = Logger()
 
 TICK = 1.0  # seconds between looks at a leg's pace
-CRAWL_WINDOW = 10  # ticks over which a pace is judged
+MAX_AVOIDED = 64  # hosts and addresses; with more, all are as good as any
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,32 +50,15 @@ class Care:
     """
     What is borne: ``stall`` seconds without a byte, ``crawl`` bytes a second, and how many tries.
 
-    ``jitter`` gives numbers from 0 up to 1, to spread the tries of many.
+    ``jitter`` gives numbers from 0 up to 1, to spread the tries of many;
+    ``home`` is the host (as in `Reply.host`) whose refusal is the registry's.
     """
 
     stall: float
     crawl: int
     patience: Patience
     jitter: Callable[[], float]
-
-
-class _Leg(Protocol):
-    """One upstream answer's body, as long as it is the one that delivers."""
-
-    def __init__(self, owner: UnbrokenBody, skip: int) -> None:
-        self.owner = owner
-        self.skip = skip  # bytes in front that were delivered before
-        self.is_down = False
-
-    def connectionMade(self) -> None:
-        self.owner.leg_made(self)
-
-    def dataReceived(self, data: bytes) -> None:
-        self.owner.leg_received(self, data)
-
-    def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.is_down = True
-        self.owner.leg_lost(self, reason)
+    home: str
 
 
 @implementer(IBody, IPushProducer)
@@ -93,7 +79,6 @@ class UnbrokenBody:
         clock: IReactorTime,
     ) -> None:
         self._course = course
-        self._course.hosts.append(first.host)
         self._reply = first
         self._span = span
         self._position = span.first
@@ -102,15 +87,17 @@ class UnbrokenBody:
         self._clock = clock
         self._budget = Budget(care.patience, clock.seconds(), care.jitter)
         self._sink: IProtocol | None = None
-        self._leg: _Leg | None = None
+        self._leg: Leg | None = None
         self._asking: Deferred[Reply] | None = None
         self._waiting: IDelayedCall | None = None
         self._avoid: set[str] = set()
         self._ended = False
-        self._paused = False
+        self._paused_at: float | None = None
+        self._paused_seconds = 0.0
+        self._is_postponed = False
         self._is_ahead = False
         self._loss: Failure | None = None
-        self._pace = _Pace(care)
+        self._pace = Pace(care.stall, care.crawl)
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = clock
 
@@ -118,18 +105,23 @@ class UnbrokenBody:
 
     def deliver(self, protocol: IProtocol) -> None:
         self._sink = protocol
-        self._budget.progressed(self._clock.seconds())
+        self._budget.progressed(self._willing_time())
         protocol.makeConnection(self)  # type: ignore[arg-type]  # a push producer is all that it is
-        if self._span.end == self._position:
+        if self._ended:
             self._reply.body.drop()
-            self._finish()
-        elif not self._ended:
+        else:
             self._ticks.start(TICK, now=False)
-            skip = self._position if self._reply.status == 200 else 0
-            self._reply.body.deliver(_Leg(self, skip))
+            self._take(first_part(self._reply, self._span))
 
     def drop(self) -> None:
         self._reply.body.drop()
+
+    def shorten(self, end: int) -> bool:
+        """End at byte ``end`` already; False where that is behind what was delivered."""
+        if self._ended or end <= self._position:
+            return False
+        self._span = replace(self._span, end=end)
+        return True
 
     def read(self, limit: int) -> Deferred[bytes]:
         read: Deferred[bytes] = self._reply.body.read(limit)
@@ -138,16 +130,20 @@ class UnbrokenBody:
     # From the sink: IPushProducer
 
     def pauseProducing(self) -> None:
-        self._paused = True
-        self._pace.restart()
-        if self._leg is not None and self._leg.transport is not None:
-            self._leg.transport.pauseProducing()  # type: ignore[attr-defined]  # an IPushProducer here
+        if self._paused_at is None:
+            self._paused_at = self._clock.seconds()
+        if self._leg is not None:
+            self._leg.pause()
 
     def resumeProducing(self) -> None:
-        self._paused = False
+        self._paused_seconds = self._clock.seconds() - self._willing_time()
+        self._paused_at = None
         self._pace.restart()
-        if self._leg is not None and self._leg.transport is not None:
-            self._leg.transport.resumeProducing()  # type: ignore[attr-defined]
+        if self._is_postponed and not self._ended:
+            self._is_postponed = False
+            self._waiting = self._clock.callLater(0, self._try)
+        if self._leg is not None:
+            self._leg.resume()
 
     def stopProducing(self) -> None:
         """The sink wants no more."""
@@ -158,12 +154,29 @@ class UnbrokenBody:
         self._ended = True
         if self._ticks.running:
             self._ticks.stop()
-        if self._waiting is not None and self._waiting.active():
-            self._waiting.cancel()
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
         asking, self._asking = self._asking, None
         if asking is not None:
             asking.cancel()
         self._let_go()
+
+    # From the legs
+
+    def _take(self, part: Part) -> None:
+        """Let the present reply's body deliver."""
+        if self._reply.host not in self._course.hosts:
+            self._course.hosts.append(self._reply.host)
+        self._span = part.span
+        if self._position == part.span.end:
+            self._reply.body.drop()
+            self._finish()
+            return
+        leg = Leg(self, part)
+        self._reply.body.deliver(leg)
+        if self._paused_at is not None and leg is self._leg:
+            leg.pause()  # delivering resumes, whatever was said meanwhile
 
     def _let_go(self) -> None:
         """Take no more from the present leg."""
@@ -171,49 +184,47 @@ class UnbrokenBody:
         if leg is not None and not leg.is_down:
             close(leg)
 
-    # From the legs
-
-    def leg_made(self, leg: _Leg) -> None:
+    def leg_made(self, leg: Leg) -> None:
         """A leg is ready to deliver."""
-        if self._ended:
-            close(leg)
-            return
         self._leg = leg
         self._pace.restart()
-        if self._paused and leg.transport is not None:
-            leg.transport.pauseProducing()  # type: ignore[attr-defined]
 
-    def leg_received(self, leg: _Leg, data: bytes) -> None:
+    def leg_received(self, leg: Leg, data: bytes) -> None:
         """Pass on what is new, up to the end of the span."""
         if leg is not self._leg or self._sink is None:
-            close(leg)  # given up, or beyond the end: its bytes are of no use
+            close(leg)  # given up: its bytes are of no use
             return
         self._pace.took(len(data))
-        if leg.skip:
-            skipped = min(leg.skip, len(data))
-            leg.skip -= skipped
-            data = data[skipped:]
-        if self._span.end is not None:
-            data = data[: self._span.end - self._position]
-        if data:
-            self._is_ahead = True
-            self._loss = None
-            self._position += len(data)
-            self._sink.dataReceived(data)
-            if self._position == self._span.end and not self._ended:
-                self._leg = None  # what is left of it is its own end
-                self._finish()
+        skipped = min(leg.skip, len(data))
+        leg.skip -= skipped
+        end = self._span.end
+        data = data[skipped : None if end is None else skipped + end - self._position]
+        if not data:
+            return
+        self._is_ahead = True
+        self._loss = None
+        self._position += len(data)
+        self._sink.dataReceived(data)
+        if self._position == self._span.end and not self._ended:
+            self._leg = None
+            leg.leave_over(self._clock)
+            self._finish()
 
-    def leg_lost(self, leg: _Leg, reason: Failure) -> None:
+    def leg_lost(self, leg: Leg, reason: Failure) -> None:
         """A leg is over: so is the body, or it is mended."""
         if leg is not self._leg:
             return
         self._leg = None
-        if self._span.end is None and reason.check(ResponseDone):
+        is_untold = reason.check(PotentialDataLoss) is not None and not leg.skip
+        if self._span.end is None and reason.check(ResponseDone) and leg.is_rest and not leg.skip:
             self._finish()
+        elif is_untold and self._loss is not None:
+            self._give_up("it ends here")  # for the second time: the sink may know that it is whole
         elif reason.check(ResponseDone, PotentialDataLoss):
-            self._loss = reason if reason.check(PotentialDataLoss) else None
+            self._loss = reason if is_untold else None
             self._mend("short", "it ended early")
+        elif reason.check(UpstreamError):
+            self._mend("unanswered", str(reason.value))
         else:
             self._mend("reset", "the connection broke")
 
@@ -221,9 +232,9 @@ class UnbrokenBody:
 
     def _tick(self) -> None:
         self._note_progress()
-        if self._leg is None or self._paused:
+        if self._leg is None or self._paused_at is not None:
             return
-        cause = self._pace.tick(TICK)
+        cause = self._pace.passed(TICK)
         if cause is not None:
             self._let_go()
             self._mend(*cause)
@@ -232,18 +243,22 @@ class UnbrokenBody:
         """Bytes that were skipped are no progress: a leg that always breaks early would last for ever."""
         if self._is_ahead:
             self._is_ahead = False
-            self._budget.progressed(self._clock.seconds())
+            self._budget.progressed(self._willing_time())
+
+    def _willing_time(self) -> float:
+        """The clock less the time in which the sink wanted nothing: that is no patience of ours."""
+        now = self._clock.seconds() if self._paused_at is None else self._paused_at
+        return now - self._paused_seconds
 
     # Mending
 
     def _mend(self, cause: str, why: str, retry_after: float | None = None) -> None:
         self._note_progress()
-        wait = None if self._ask is None else self._budget.failed(self._clock.seconds(), retry_after)
+        wait = None if self._ask is None else self._budget.failed(self._willing_time(), retry_after)
         if wait is None:
             self._give_up(why)
             return
-        if self._reply.redirected:
-            self._avoid |= {self._reply.host, self._reply.address} - {""}
+        self._avoid_sender()
         self._course.resumes[cause] += 1
         _log.warn(
             "{host}: {why} at byte {position}; asked again in {wait:.1f} s",
@@ -254,7 +269,17 @@ class UnbrokenBody:
         )
         self._waiting = self._clock.callLater(wait, self._try)
 
+    def _avoid_sender(self) -> None:
+        if len(self._avoid) >= MAX_AVOIDED:
+            self._avoid.clear()
+        at_home = not self._reply.redirected and self._reply.host == self._care.home
+        self._avoid |= {self._reply.address, "" if at_home else self._reply.host} - {""}
+
     def _try(self) -> None:
+        self._waiting = None
+        if self._paused_at is not None:
+            self._is_postponed = True  # nobody wants bytes: a leg would only grow old
+            return
         assert self._ask is not None
         self._asking = self._ask(self._position, self._span.end, frozenset(self._avoid))
         self._asking.addCallbacks(self._answered, self._failed)
@@ -275,51 +300,31 @@ class UnbrokenBody:
             reply.body.drop()
             return
         self._reply = reply
-        self._course.hosts.append(reply.host)
         if reply.status in (200, 206):
             self._go_on(reply)
-        elif reply.status == 416 and self._is_end(reply):
-            reply.body.drop()
+            return
+        reply.body.drop()
+        if reply.status == 416 and is_end(reply, self._span, self._position):
             self._finish()
         else:
-            reply.body.drop()
             self._refused(reply)
 
+    def _go_on(self, reply: Reply) -> None:
+        """Take a leg that is a part of the same content, from the right byte on."""
+        try:
+            part = next_part(reply, self._span, self._position)
+        except Unfit as error:
+            reply.body.drop()
+            self._mend("misfit", str(error))
+        else:
+            self._take(part)
+
     def _refused(self, reply: Reply) -> None:
-        if reply.status in (401, 403, 404) and not reply.redirected:
+        if reply.status in (401, 403, 404) and not reply.redirected and reply.host == self._care.home:
             self._give_up(f"upstream answered with status {reply.status} to a resume")
             return
         wait = told_wait(reply.header(b"retry-after"), reply.header(b"date"))
         self._mend("refused", f"status {reply.status}", wait)
-
-    def _is_end(self, reply: Reply) -> bool:
-        """Whether a 416 says that there is nothing behind what we have."""
-        told = parse_content_range(reply.header(b"content-range") or "")
-        return self._span.size is None and told is not None and told.size == self._position
-
-    def _go_on(self, reply: Reply) -> None:
-        """Take a leg that is a part of the same content, from the right byte on."""
-        told = _told(reply)
-        problem = self._misfit(told)
-        if problem is not None:
-            reply.body.drop()
-            self._mend("misfit", problem)
-            return
-        skip = self._position if reply.status == 200 else 0
-        if told is not None and told.size is not None and self._span.size is None:
-            end = told.size if self._span.end is None else self._span.end
-            self._span = Span(self._span.first, end, told.size)
-        reply.body.deliver(_Leg(self, skip))
-
-    def _misfit(self, told: ContentRange | None) -> str | None:
-        """Why an answer cannot be gone on with."""
-        if told is None or told.interval is None:
-            return None if self._reply.status == 200 else "its Content-Range makes no sense"
-        if self._reply.status == 206 and told.interval.first != self._position:
-            return f"it begins at byte {told.interval.first}"
-        if self._span.size is not None and told.size not in (None, self._span.size):
-            return f"it is of {told.size} bytes, not of {self._span.size}"
-        return None
 
     # Ends
 
@@ -336,58 +341,18 @@ class UnbrokenBody:
             self._sink.connectionLost(reason)
 
 
-def _told(reply: Reply) -> ContentRange | None:
-    """Where an answer's bytes belong, as it says."""
-    if reply.status == 206:
-        return parse_content_range(reply.header(b"content-range") or "")
-    if reply.length is None:
-        return None
-    return parse_content_range(f"bytes 0-{reply.length - 1}/{reply.length}")
+Maker = Callable[[Reply, Span, Course, "Ask | None", UpstreamSettings], UnbrokenBody]
 
 
-class _Pace:
-    """How fast a leg delivers while its sink is willing."""
-
-    def __init__(self, care: Care) -> None:
-        self._care = care
-        self.heard = False
-        self.restart()
-
-    def restart(self) -> None:
-        """Count anew: the leg or the sink's mind has changed."""
-        self.heard = False
-        self._quiet = 0.0
-        self._taken = 0
-        self._ticks = 0
-
-    def took(self, size: int) -> None:
-        """Bytes came."""
-        self.heard = True
-        self._taken += size
-
-    def tick(self, seconds: float) -> tuple[str, str] | None:
-        """After ``seconds`` more: the cause and the words for a leg that is too slow."""
-        if self.heard:
-            self.heard = False
-            self._quiet = 0.0
-        else:
-            self._quiet += seconds
-        if self._quiet >= self._care.stall:
-            return "stall", f"it sent nothing for {self._care.stall:g} s"
-        self._ticks += 1
-        if self._ticks < CRAWL_WINDOW:
-            return None
-        slow = self._taken < self._care.crawl * CRAWL_WINDOW * seconds
-        self._taken = self._ticks = 0
-        return ("crawl", f"it sent less than {self._care.crawl} bytes a second") if slow else None
-
-
-def unbroken_maker(limits: LimitSettings, clock: IReactorTime) -> Unbroken:
+def unbroken_maker(limits: LimitSettings, clock: IReactorTime) -> Maker:
     """Makes `UnbrokenBody`s with the care that ``limits`` and their upstream's settings ask for."""
     patience = Patience(limits.mend_attempts, limits.mend)
 
-    def make(reply: Reply, span: Span, course: Course, ask: Ask | None, upstream: UpstreamSettings) -> IBody:
-        care = Care(upstream.stall, upstream.crawl, patience, random)
+    def make(
+        reply: Reply, span: Span, course: Course, ask: Ask | None, upstream: UpstreamSettings
+    ) -> UnbrokenBody:
+        home = host_of(upstream.urls[-1])
+        care = Care(upstream.stall, upstream.crawl, patience, random, home)
         return UnbrokenBody(reply, span, course, ask, care, clock)
 
     return make
