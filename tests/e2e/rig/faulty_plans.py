@@ -24,6 +24,9 @@ CLIENTS_TOKEN = "Bearer of-the-client"
 _numbers = itertools.count()
 
 
+FLIPPED = "a bit is flipped"
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """
@@ -179,7 +182,7 @@ def _(origin: Origin) -> None:
     origin.cdn.script = cut_off(origin, 3_000_000, "reset")
 
 
-@fault("a bit is flipped", range=UNUSED, suffix=UNUSED, whole=SHORT, parallel=SHORT)
+@fault(FLIPPED, range=UNUSED, suffix=UNUSED, whole=SHORT, parallel=SHORT)
 def _(origin: Origin) -> None:
     wrong = bytearray(origin.content.layer)
     wrong[2_000_000] ^= 1

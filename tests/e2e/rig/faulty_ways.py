@@ -49,7 +49,7 @@ def attempt(seat: Seat, url: str, *headers: str) -> Tried:
         path.write_bytes(b"")
     argv = Curl(seat).arguments(url, headers, "-D", str(head), "-o", str(body), "--max-time", "60")
     done = seat.run(argv)
-    lines = head.read_text().split("\r\n")
+    lines = head.read_text().splitlines() or [""]
     pairs = (line.split(":", 1) for line in lines[1:] if line)
     told = {name.strip().lower(): value.strip() for name, value in pairs}
     status = int(lines[0].split()[1]) if lines[0] else 0

@@ -1,0 +1,156 @@
+"""
+Every fault of an upstream, met by every way to ask for a blob: the table of docs/faults.rst.
+
+A client ends with the right bytes, or where there are none to be had with a
+failure that it sees; never with wrong bytes, or with too few that look whole.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from .conftest import Seats, Start
+from .rig import hub as places
+from .rig.clients import Seat
+from .rig.faulty_origin import REPOSITORY, Content, Origin, interval, noise
+from .rig.faulty_plans import CLIENTS_TOKEN, FAULTS, FLIPPED, SHORT, UNUSED, Fault, Way
+from .rig.faulty_ways import CRAWL, attempt, plan
+from .rig.hub import Hub
+from .rig.mirror import CHECKOUT, Mirror
+
+DOCUMENTED = CHECKOUT / "docs" / "faults.csv"
+RANGES: dict[Way, str] = {"range": "bytes=1000003-", "suffix": "bytes=-3000001"}
+MANIFEST_RANGES: dict[Way, str] = {"range": "bytes=100-", "suffix": "bytes=-300"}
+HEADS: dict[Way, str] = {
+    "whole": "GET",
+    "range": "GET from a byte on",
+    "suffix": "GET of the last bytes",
+}
+
+
+@dataclass
+class Table:
+    """What was seen: a line a fault, a column a way."""
+
+    seen: dict[tuple[str, Way], str] = field(default_factory=dict)
+
+    def rows(self) -> list[list[str]]:
+        """The table, with a dash where nothing was run."""
+        names = dict.fromkeys(name for name, _ in self.seen)
+        lines = [[name, *(self.seen.get((name, way), UNUSED) for way in HEADS)] for name in names]
+        return [["Upstream's fault", *HEADS.values()], *lines]
+
+    def lines(self) -> Iterator[str]:
+        """The table as text."""
+        rows = self.rows()
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        for row in rows:
+            yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+    def csv(self) -> str:
+        """The table as the documentation includes it."""
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows(self.rows())
+        return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def table(request: pytest.FixtureRequest) -> Iterator[Table]:
+    """The table, printed when all is seen."""
+    made = Table()
+    yield made
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        print("\n", *made.lines(), sep="\n")
+
+
+@pytest.fixture(scope="module")
+def unbroken(hub: Hub, start: Start) -> Mirror:
+    """https://unbroken.test, whose upstream has the faults."""
+    return start(plan(hub, "unbroken", places.UNBROKEN, crawl=CRAWL))
+
+
+@pytest.fixture
+def origin(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Origin]:
+    """The upstream, not started, with a layer that no other case has."""
+    made = Origin(hub, noise(request.node.name))
+    yield made
+    made.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is asked for, and the bytes that are right."""
+
+    target: str
+    range: str
+    right: bytes
+    told: str  # Content-Range
+
+
+def wish(content: Content, kind: str, way: Way) -> Wish:
+    """A part of the content, or all of it."""
+    body = content.layer if kind == "blob" else content.manifest
+    asked = (RANGES if kind == "blob" else MANIFEST_RANGES).get(way, "")
+    reference = f"blobs/{content.digest}" if kind == "blob" else "manifests/latest"
+    found = interval(asked, len(body))
+    assert found is not None
+    first, last = found
+    told = f"bytes {first}-{last}/{len(body)}" if asked else ""
+    return Wish(f"/v2/{REPOSITORY}/{reference}", asked, body[first : last + 1], told)
+
+
+def outcome(seat: Seat, base: str, wanted: Wish, flipped: bool) -> str:
+    """How it ends for curl; raises AssertionError for wrong bytes, or too few that are taken for whole."""
+    headers = [f"Authorization: {CLIENTS_TOKEN}", *([f"Range: {wanted.range}"] if wanted.range else [])]
+    tried = attempt(seat, base + wanted.target, *headers)
+    answer, code = tried.answer, tried.code
+    if answer.status >= 400:
+        assert code == 0
+        assert answer.json()["errors"]
+        return f"error {answer.status}"
+    assert answer.headers.get("content-range", "") == wanted.told
+    if code == 18:
+        assert len(answer.body) < len(wanted.right)
+        assert wanted.right.startswith(answer.body) or flipped
+        return SHORT
+    assert code == 0, f"curl: exit {code}"
+    assert (answer.status, answer.body == wanted.right) == (206 if wanted.range else 200, True)
+    return "ok"
+
+
+CASES = [pytest.param(fault, way, id=f"{fault.name}-{way}") for fault in FAULTS for way in HEADS]
+
+
+@pytest.mark.parametrize(("fault", "way"), CASES)
+def test_fault(unbroken: Mirror, origin: Origin, table: Table, seat: Seats, fault: Fault, way: Way) -> None:
+    """The client gets the right bytes, or where there are none a failure that it sees."""
+    if fault.ends[way] == UNUSED:
+        table.seen[fault.name, way] = UNUSED
+        return
+    others = fault.apply(origin) or []
+    origin.start(*others)
+    try:
+        seen = outcome(
+            seat("matrix"), unbroken.url, wish(origin.content, fault.kind, way), fault.name == FLIPPED
+        )
+    except AssertionError:
+        table.seen[fault.name, way] = "WRONG"
+        raise
+    table.seen[fault.name, way] = seen
+    assert seen == fault.ends[way]
+
+
+def test_documented(table: Table) -> None:
+    """docs/faults.csv holds the table as it was seen, or is written so with DOCXY_WRITE_FAULTS=1."""
+    if os.environ.get("DOCXY_WRITE_FAULTS") == "1":
+        Path(DOCUMENTED).write_text(table.csv())
+    documented = {tuple(row) for row in csv.reader(DOCUMENTED.open())}
+    assert {tuple(row) for row in table.rows()} <= documented
