@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IProtocol, IReactorTime
@@ -128,8 +128,23 @@ class Course:
 Ask = Callable[[int, int | None, frozenset[str]], Deferred[Reply]]
 """Ask upstream once more, for the bytes of a `Span`'s first and end, and with hosts to avoid."""
 
-Unbroken = Callable[[Reply, Span, Course, "Ask | None", UpstreamSettings], IBody]
-"""Makes the body of the reply's span that mends itself by asking; without, one that is only watched."""
+
+class Unbroken(Protocol):
+    """
+    Makes the body of the reply's span that mends itself by ``ask``; without, one that is only watched.
+
+    By ``ahead`` parts of it are fetched before their turn, where ``upstream`` says so.
+    """
+
+    def __call__(
+        self,
+        reply: Reply,
+        span: Span,
+        course: Course,
+        ask: Ask | None,
+        upstream: UpstreamSettings,
+        ahead: Ask | None = None,
+    ) -> IBody: ...
 
 
 class IUpstream(Interface):

@@ -8,8 +8,9 @@ server nor sockets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from twisted.internet.defer import Deferred
 
@@ -41,6 +42,8 @@ from docxy.settings.values import LimitSettings
 
 MAX_MANIFEST = 5 << 20  # bytes; clients refuse from 4 MiB on
 MAX_SEARCH = 1 << 20  # bytes
+
+_Send = Callable[[bytes, HeaderLines, frozenset[str]], Deferred[Reply]]
 
 
 class Mirror:
@@ -107,51 +110,48 @@ class Mirror:
         stream = answer.content
         if not isinstance(stream, Stream):
             return answer
-        ask = self._asker(route, target, caller) if stream.is_mendable else None
-        body = self._mend(stream.reply, stream.span, stream.course, ask, target.upstream)
+        ask = ahead = None
+        if stream.is_mendable:
+            upstream = self._upstreams[target.upstream.name]
+            ask = self._asker(route, target, caller, upstream.again)
+            ahead = self._asker(route, target, caller, partial(upstream.fetch, b"GET"))
+        body = self._mend(stream.reply, stream.span, stream.course, ask, target.upstream, ahead)
         return replace(answer, content=replace(stream, reply=replace(stream.reply, body=body)))
 
-    def _asker(self, route: Route, target: Target, caller: Caller) -> Ask:
-        """How a broken body of this pull is asked for again."""
+    def _asker(self, route: Route, target: Target, caller: Caller, send: _Send) -> Ask:
+        """How a part of this pull's blob is asked for; hosts that sent wrong bytes of it are avoided."""
+        blob = (target.upstream.name, str(route.reference))
 
         def ask(first: int, end: int | None, avoid: frozenset[str]) -> Deferred[Reply]:
             wanted = ByteRange(first, None if end is None else end - 1)
-            return Deferred.fromCoroutine(self._again(route, target, caller, wanted, avoid))
+            shunned = avoid | self._misfits.hosts(blob, self._clock.seconds())
+
+            def part(authorization: bytes | None) -> Deferred[Reply]:
+                headers = content.part_headers(caller, authorization, wanted)
+                return send(_upstream_target(route, target), headers, shunned)
+
+            return Deferred.fromCoroutine(self._part(route, target, caller, part))
 
         return ask
 
-    async def _again(
-        self, route: Route, target: Target, caller: Caller, wanted: ByteRange, avoid: frozenset[str]
+    async def _part(
+        self, route: Route, target: Target, caller: Caller, part: Callable[[bytes | None], Deferred[Reply]]
     ) -> Reply:
         """
-        One more try for a part of a blob, with a fresh token where we hold it.
+        A part of a blob, with a fresh token where we hold it.
 
         A client's own token may have run out since: what everybody may have
         is then asked for anonymously.
         """
         scopes = _scopes(route, target)
         authorization = await self._auth.credential(target, caller, scopes)
-        reply = await self._part(route, target, caller, authorization, wanted, avoid)
+        reply = await part(authorization)
         if reply.status != 401 or reply.redirected or authorization is None:
             return reply
         reply.body.drop()
         tokens = self._tokens[target.upstream.name]
         tokens.forget(authorization)
-        return await self._part(route, target, caller, await tokens.bearer(scopes), wanted, avoid)
-
-    async def _part(
-        self,
-        route: Route,
-        target: Target,
-        caller: Caller,
-        authorization: bytes | None,
-        wanted: ByteRange,
-        avoid: frozenset[str],
-    ) -> Reply:
-        headers = content.part_headers(caller, authorization, wanted)
-        upstream = self._upstreams[target.upstream.name]
-        reply: Reply = await upstream.again(_upstream_target(route, target), headers, avoid)
-        return reply
+        return await part(await tokens.bearer(scopes))
 
     async def _ask(self, route: Route, target: Target, caller: Caller, authorization: bytes | None) -> Reply:
         key = self._quota_key(route, target, caller, authorization)

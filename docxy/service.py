@@ -41,8 +41,8 @@ from docxy.upstream.agent import make_agent
 from docxy.upstream.authority import AuthoritySource
 from docxy.upstream.fetch import Upstream
 from docxy.upstream.ledger import TokenLedger
+from docxy.upstream.parallel import body_maker
 from docxy.upstream.tokens import TokenSource
-from docxy.upstream.unbroken import unbroken_maker
 from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
 from docxy.web.hashing import InThread
@@ -274,7 +274,7 @@ def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
         tokens[each.name] = TokenSource(each, settings.limits, agent, authority, ledger, clocks)
     addressing = Addressing(settings)
     auth = Auth(settings, addressing, upstreams, tokens, clocks)
-    mend = unbroken_maker(settings.limits, reactor)
+    mend = body_maker(settings.limits, reactor)
     mirror = Mirror(settings.limits, upstreams, tokens, auth, mend, clocks)
     relays = RelayCounter(settings.limits.relays, settings.limits.relays_per_client)
     relaying = Relaying(relays, reactor, _threads(reactor), settings.limits.client_stall)

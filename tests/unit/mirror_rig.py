@@ -65,13 +65,21 @@ class Rig:
         clocks = Clocks(self.clock, lambda: WALL + self.clock.seconds())
         self.auth = Auth(settings, self.addressing, self.upstreams, self.tokens, clocks)
         self.asks: list[Ask | None] = []
+        self.aheads: list[Ask | None] = []
         self.mirror = Mirror(LimitSettings(), self.upstreams, self.tokens, self.auth, self._mend, clocks)
 
     def _mend(
-        self, theirs: Reply, span: Span, course: Course, ask: Ask | None, upstream: UpstreamSettings
+        self,
+        theirs: Reply,
+        span: Span,
+        course: Course,
+        ask: Ask | None,
+        upstream: UpstreamSettings,
+        ahead: Ask | None = None,
     ) -> IBody:
         """Mends nothing, and keeps how it could be."""
         self.asks.append(ask)
+        self.aheads.append(ahead)
         return theirs.body
 
     def caller(

@@ -33,7 +33,7 @@ from docxy.policy.addressing import Addressing
 from docxy.policy.limits import RelayCounter
 from docxy.settings.values import LimitSettings, ServerSettings, Settings, UpstreamSettings
 from docxy.testing import FakeTokenSource, FakeUpstream
-from docxy.upstream.unbroken import unbroken_maker
+from docxy.upstream.parallel import body_maker
 from docxy.web.challenge import ChallengeResource
 from docxy.web.channel import MirrorChannel
 from docxy.web.front import Front
@@ -279,7 +279,7 @@ class Rig:
         addressing = Addressing(self.settings)
         auth = Auth(self.settings, addressing, self.upstreams, self.tokens, clocks)
         limits = self.settings.limits
-        mend = unbroken_maker(limits, self.clock)
+        mend = body_maker(limits, self.clock)
         mirror = Mirror(limits, self.upstreams, self.tokens, auth, mend, clocks)
         relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall)
         repo = RepoResource(self.front, addressing, mirror, relaying)
