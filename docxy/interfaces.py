@@ -48,6 +48,10 @@ class UpstreamBroken(UpstreamError):
     """What came was not an answer: cut off, too large, or not allowed to be followed."""
 
 
+class UpstreamRefused(UpstreamBroken):
+    """It said no, and would say so again."""
+
+
 class IBody(Interface):
     """The body of one upstream answer, paused until somebody takes it; take it once."""
 

@@ -37,7 +37,6 @@ class Leg(Protocol):
         self.owner = owner
         self.skip = part.skip
         self.is_rest = part.is_rest
-        self.is_down = False
         self._leftover: Drop | None = None
 
     def connectionMade(self) -> None:
@@ -50,7 +49,6 @@ class Leg(Protocol):
             self._leftover.dataReceived(data)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        self.is_down = True
         if self._leftover is None:
             self.owner.leg_lost(self, reason)
         else:

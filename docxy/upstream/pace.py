@@ -1,5 +1,5 @@
 """
-How fast a body comes, while somebody is willing to take it.
+What is borne of a body, and how fast it comes while somebody is willing to take it.
 
 Counts by what it is told and reads no clock; what becomes of a slow body is
 the caller's.
@@ -7,7 +7,28 @@ the caller's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from docxy.policy.retry import Patience
+
 CRAWL_SECONDS = 10.0  # over which a pace is judged
+
+
+@dataclass(frozen=True, slots=True)
+class Care:
+    """
+    What is borne: ``stall`` seconds without a byte, ``crawl`` bytes a second, and how many tries.
+
+    ``jitter`` gives numbers from 0 up to 1, to spread the tries of many;
+    ``home`` is the host (as in `Reply.host`) whose refusal is the registry's.
+    """
+
+    stall: float
+    crawl: int
+    patience: Patience
+    jitter: Callable[[], float]
+    home: str
 
 
 class Pace:

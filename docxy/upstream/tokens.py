@@ -36,6 +36,7 @@ from docxy.interfaces import (
     TokenRequest,
     UpstreamBroken,
     UpstreamError,
+    UpstreamRefused,
 )
 from docxy.oci.headers import response_to_client
 from docxy.oci.scopes import PLACEHOLDER, Scope, Token, TokenInvalid, format_token, parse_token
@@ -147,7 +148,9 @@ class TokenSource:
             return basic
         reply = await self._shared(authority, scopes, basic)
         if reply.status != 200:
-            raise UpstreamBroken(f"the token server answered with status {reply.status}")
+            refused = reply.status in (400, 401, 403, 404)
+            error = UpstreamRefused if refused else UpstreamBroken
+            raise error(f"the token server answered with status {reply.status}")
         token = _token_in(reply)
         if token is None:
             raise UpstreamBroken("the token server's answer holds no usable token")

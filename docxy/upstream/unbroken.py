@@ -18,10 +18,10 @@ Knows nothing of credentials: the try itself is the caller's.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from random import random
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IDelayedCall, IProtocol, IPushProducer, IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -30,35 +30,19 @@ from twisted.web.client import ResponseDone
 from twisted.web.http import PotentialDataLoss
 from zope.interface import implementer
 
-from docxy.interfaces import Ask, Course, IBody, Reply, Span, UpstreamBroken, UpstreamError
+from docxy.interfaces import Ask, Course, IBody, Reply, Span, UpstreamBroken, UpstreamError, UpstreamRefused
 from docxy.policy.retry import Budget, Patience, told_wait
 from docxy.settings.values import LimitSettings, UpstreamSettings
 from docxy.upstream.attempt import host_of
 from docxy.upstream.body import close
 from docxy.upstream.leg import Leg
-from docxy.upstream.pace import Pace
+from docxy.upstream.pace import Care, Pace
 from docxy.upstream.parts import Part, Unfit, first_part, is_end, next_part
 
 _log = Logger()
 
 TICK = 1.0  # seconds between looks at a leg's pace
 MAX_AVOIDED = 64  # hosts and addresses; with more, all are as good as any
-
-
-@dataclass(frozen=True, slots=True)
-class Care:
-    """
-    What is borne: ``stall`` seconds without a byte, ``crawl`` bytes a second, and how many tries.
-
-    ``jitter`` gives numbers from 0 up to 1, to spread the tries of many;
-    ``home`` is the host (as in `Reply.host`) whose refusal is the registry's.
-    """
-
-    stall: float
-    crawl: int
-    patience: Patience
-    jitter: Callable[[], float]
-    home: str
 
 
 @implementer(IBody, IPushProducer)
@@ -181,7 +165,7 @@ class UnbrokenBody:
     def _let_go(self) -> None:
         """Take no more from the present leg."""
         leg, self._leg = self._leg, None
-        if leg is not None and not leg.is_down:
+        if leg is not None:
             close(leg)
 
     def leg_made(self, leg: Leg) -> None:
@@ -191,9 +175,10 @@ class UnbrokenBody:
 
     def leg_received(self, leg: Leg, data: bytes) -> None:
         """Pass on what is new, up to the end of the span."""
-        if leg is not self._leg or self._sink is None:
+        if leg is not self._leg:
             close(leg)  # given up: its bytes are of no use
             return
+        assert self._sink is not None
         self._pace.took(len(data))
         skipped = min(leg.skip, len(data))
         leg.skip -= skipped
@@ -281,14 +266,16 @@ class UnbrokenBody:
             self._is_postponed = True  # nobody wants bytes: a leg would only grow old
             return
         assert self._ask is not None
-        self._asking = self._ask(self._position, self._span.end, frozenset(self._avoid))
-        self._asking.addCallbacks(self._answered, self._failed)
+        asking = self._asking = self._ask(self._position, self._span.end, frozenset(self._avoid))
+        asking.addCallback(self._answered).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
         self._asking = None
         if self._ended:
-            return
-        if failure.check(UpstreamError):
+            failure.trap(CancelledError, UpstreamError)
+        elif failure.check(UpstreamRefused):
+            self._give_up(str(failure.value))
+        elif failure.check(UpstreamError):
             self._mend("unanswered", str(failure.value))
         else:
             _log.failure("a body could not be asked for again", failure=failure)
@@ -337,8 +324,8 @@ class UnbrokenBody:
 
     def _end(self, reason: Failure) -> None:
         self._stop()
-        if self._sink is not None:
-            self._sink.connectionLost(reason)
+        assert self._sink is not None
+        self._sink.connectionLost(reason)
 
 
 Maker = Callable[[Reply, Span, Course, "Ask | None", UpstreamSettings], UnbrokenBody]
