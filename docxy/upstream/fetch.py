@@ -113,7 +113,7 @@ class Upstream:
         patience = replace(tries, attempts=max(tries.attempts, len(urls)), seconds=_SHARE * seconds)
         budget = Budget(patience, self._clock.seconds(), self._jitter)
         errors = max(min(ERROR_TRIES, tries.attempts), len(urls))
-        pursuit = _Pursuit(question, self._in_order(urls, avoid), budget, errors)
+        pursuit = _Pursuit(question, self._in_order(urls, avoid), urls[-1], budget, errors)
         return within(seconds, self._clock, self._run(pursuit, avoid))
 
     def _in_order(self, urls: Sequence[str], avoid: frozenset[str]) -> list[str]:
@@ -142,9 +142,16 @@ class Upstream:
         return outcome
 
     async def _again(self, question: Question, avoid: frozenset[str]) -> Reply:
-        attempt = self._attempt(self._agent.anew)
-        url = self._in_order(self.settings.urls, avoid)[0]
-        outcome = await _outcome(attempt.follow(self._for(question, url), url, self._shunned(avoid)))
+        urls = deque(self._in_order(self.settings.urls, avoid))
+        while True:
+            url = urls.popleft()
+            attempt = self._attempt(self._agent.anew)
+            outcome = await _outcome(attempt.follow(self._for(question, url), url, self._shunned(avoid)))
+            if isinstance(outcome, UpstreamError) or url == self.settings.urls[-1]:
+                break
+            if not _is_refusal(outcome):
+                break
+            outcome.body.drop()
         _note(self._failures, attempt, outcome)
         if isinstance(outcome, UpstreamError):
             raise outcome
@@ -185,9 +192,12 @@ class _Pursuit:
     Waits are between two tries of one url; a url that was not asked yet is asked at once.
     """
 
-    def __init__(self, question: Question, urls: Sequence[str], budget: Budget, errors: int) -> None:
+    def __init__(
+        self, question: Question, urls: Sequence[str], registry: str, budget: Budget, errors: int
+    ) -> None:
         self.question = question
         self._urls = deque(urls)
+        self._registry = registry
         self._fresh_urls = set(urls)
         self._budget = budget
         self._errors_left = errors
@@ -204,9 +214,8 @@ class _Pursuit:
         if isinstance(outcome, Reply):
             if self._is_signature_refused(outcome):
                 return 0.0
-            if 400 <= outcome.status < 500 and self._fresh_urls - {self.url}:
-                # A nearer mirror that has it not, or not for us, is not the registry.
-                return self._turn(True, 0.0)
+            if self.url != self._registry and _is_refusal(outcome):
+                return self._turn(True, self._budget.failed(now))
             if outcome.status < 500 or self._errors_left <= 1:
                 return None
             self._errors_left -= 1
@@ -235,6 +244,11 @@ class _Pursuit:
         if not self._urls:
             return None
         return 0.0 if wait is not None and self.url in self._fresh_urls else wait
+
+
+def _is_refusal(reply: Reply) -> bool:
+    """Whether it has not what was asked for, or not for us: the word of the registry alone counts."""
+    return 400 <= reply.status < 500
 
 
 async def _outcome(following: Coroutine[Deferred[Any], Any, Reply]) -> Reply | UpstreamError:

@@ -1,33 +1,26 @@
 """
-Tests of `docxy.upstream.attempt`: hops, credentials and the names of failures, against sites in memory.
+Tests of `docxy.upstream.attempt`: hops, credentials and what is an answer, against sites in memory.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from OpenSSL.SSL import Error as TLSError
-from service_identity import VerificationError
-from twisted.internet.defer import CancelledError, Deferred, fail, succeed
-from twisted.internet.error import ConnectBindError, ConnectionLost, DNSLookupError
-from twisted.internet.error import TimeoutError as ConnectTimeout
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IStreamClientEndpoint
-from twisted.internet.task import Clock
-from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from twisted.web.client import URI, ResponseFailed, ResponseNeverReceived
-from twisted.web.iweb import IAgentEndpointFactory, IResponse
+from twisted.web.client import URI
+from twisted.web.iweb import IAgentEndpointFactory
 from twisted.web.server import Request
 from zope.interface import implementer
 
 from docxy.interfaces import (
     Reply,
     UpstreamBroken,
-    UpstreamTimedOut,
     UpstreamUnreachable,
 )
 from docxy.upstream.agent import UpstreamAgent
-from docxy.upstream.attempt import cancellable, host_of, named
+from docxy.upstream.attempt import host_of
 from docxy.upstream.failures import FailureMemory
 from tests.unit.upstream.rig import (
     CDN,
@@ -38,10 +31,12 @@ from tests.unit.upstream.rig import (
     UpstreamTestCase,
     lines,
     reply,
+    silent,
 )
 
 NEAR = "https://near.example"
 BLOB = b"/v2/a/blobs/sha256:00"
+REDIRECT = b"HTTP/1.1 307 X\r\nContent-Length: 0\r\nLocation: %b/x\r\n\r\n" % CDN.encode()
 SECRETS = lines(authorization="Bearer t0ken", cookie="c=1", range="bytes=5-", accept="a/b")
 
 
@@ -158,26 +153,86 @@ class RedirectTests(UpstreamTestCase):
         error = self.failed(self.fetch(), UpstreamUnreachable)
         self.assertEqual((str(error), asked), ("its URL or host name cannot be used", [b"hub.example"]))
 
-    def test_signature_ran_out(self) -> None:
-        """A CDN's refusal asks the registry once more, for a fresh signature."""
-        locations = iter((f"{CDN}/old", f"{CDN}/new"))
-        self.net.serve(HUB, lambda request, seen: redirect(next(locations))(request, seen))
-        self.net.serve(CDN, Answers({"/old": (403, {}, b"expired"), "/new": (200, {}, b"ok")}))
-        self.assertEqual(self.text(self.done(self.fetch())), b"ok")
-        self.assertEqual([seen.header("Authorization") for seen in self.net.seen], ["Bearer t0ken", None] * 2)
 
-    def test_refused_twice(self) -> None:
-        """A CDN that refuses again has the last word; a registry's refusal is not asked for twice."""
-        for status in (401, 403):
-            self.net.seen.clear()
-            self.net.serve(HUB, redirect(f"{CDN}/x"))
-            self.net.serve(CDN, reply(status))
-            found = self.done(self.fetch())
-            self.assertEqual((found.status, found.redirected, len(self.net.seen)), (status, True, 4))
-            self.net.serve(HUB, reply(status))
-            self.net.seen.clear()
+class AnswerTests(UpstreamTestCase):
+    """What counts as an answer, and how long it may take."""
+
+    def fetch(self, method: bytes = b"GET", target: bytes = BLOB, **changes: Any) -> Deferred[Reply]:
+        """Ask for a blob with credentials."""
+        return self.side(**changes).upstream.fetch(method, target, SECRETS)
+
+    def test_head_length(self) -> None:
+        """A HEAD tells the length that a GET would have; nonsense and contradictions are none."""
+        for sent, length in (("1234", 1234), ("12, 12", None), ("-5", None), ("9" * 30, None), ("", None)):
+            raw = self.net.raw(HUB)
+            waiting = self.fetch(b"HEAD")
+            head = f"Content-Length: {sent}\r\n" if sent else ""
+            raw.connections[0].say(f"HTTP/1.1 200 OK\r\nConnection: close\r\n{head}\r\n".encode())
+            self.assertEqual(self.done(waiting).length, length)
             self.agent = self.net.agent()
-            self.assertEqual((self.done(self.fetch()).status, len(self.net.seen)), (status, 1))
+
+    def test_unknown_length(self) -> None:
+        """A body in chunks has no length, and an announced one that no store can hold is no answer."""
+        raw = self.net.raw(HUB)
+        waiting = self.fetch()
+        raw.connections[0].say(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+        found = self.done(waiting)
+        self.assertEqual((found.length, self.text(found)), (None, b"abc"))
+        waiting = self.fetch()
+        raw.connections[0].say(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (1 << 63))
+        self.assertIn("impossible size", str(self.failed(waiting, UpstreamBroken)))
+        self.net.advance(30)
+        self.assertEqual(self.net.open_connections(), [])
+
+    def test_odd_statuses(self) -> None:
+        """304 is an answer; a 3xx that is no redirect and numbers that are no status are broken ones."""
+        for status in (304, 404, 408, 429):
+            self.net.serve(HUB, reply(status))
+            self.assertEqual(self.done(self.fetch()).status, status)
+            self.agent = self.net.agent()
+        for status in (300, 305, 600, 99, 0, -5, 2000):
+            raw = self.net.raw(HUB)
+            waiting = self.fetch()
+            raw.connections[0].say(b"HTTP/1.1 %d X\r\nContent-Length: 0\r\n\r\n" % status)
+            self.assertIn("no answer to a pull", str(self.failed(waiting, UpstreamBroken)))
+            self.agent = self.net.agent()
+
+    def test_each_hop_has_its_time(self) -> None:
+        """A redirect's target has eight seconds of its own."""
+        raw = self.net.raw(HUB)
+        self.net.serve(CDN, silent)
+        self.fetch()
+        self.net.advance(7)
+        raw.connections[0].say(REDIRECT)
+        self.net.advance(7)
+        self.assertEqual(len(self.net.open_connections()), 2)
+        self.net.advance(1)
+        self.assertEqual(len(self.net.open_connections()), 1)
+
+    def test_large_head(self) -> None:
+        """An endless head is told as what it is, and not asked for again."""
+        raw = self.net.raw(HUB)
+        waiting = self.fetch()
+        raw.connections[0].say(b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 20000)
+        self.assertIn("headers are larger", str(self.failed(waiting, UpstreamBroken)))
+        self.assert_idle()
+
+    def test_cancelled(self) -> None:
+        """Who leaves ends the request in whatever state it is, and no other url is tried."""
+        raw = self.net.raw(NEAR)
+        self.net.serve(HUB, reply(200))
+        for said in (None, b"", b"HTTP/1.1 200 OK\r\nX: y\r\n"):
+            if said is None:
+                waiting = self.side(urls=("https://void.example", HUB)).upstream.fetch(b"GET", BLOB, ())
+            else:
+                waiting = self.fetch(urls=(NEAR, HUB))
+                raw.connections[-1].say(said)
+                self.net.flush()
+            waiting.cancel()
+            self.failureResultOf(waiting, CancelledError)
+            self.assert_idle()
+        self.assertNotIn(HUB, self.net.dialled)
+        self.assertEqual(self.net.open_connections(), [])
 
 
 class AvoidTests(UpstreamTestCase):
@@ -240,66 +295,3 @@ class HostOfTests(SynchronousTestCase):
             ("https://cdn.example#sig", "cdn.example"),
         ):
             self.assertEqual(host_of(url), host)
-
-
-class CancellableTests(SynchronousTestCase):
-    def test_outcomes(self) -> None:
-        """What comes before anybody gives up is handed on."""
-        response = object()
-        self.assertIs(self.successResultOf(cancellable(succeed(response), Clock())), response)  # type: ignore[arg-type]
-        self.failureResultOf(cancellable(fail(KeyError()), Clock()), KeyError)
-
-    def test_late_failure(self) -> None:
-        """A failure after giving up is nobody's."""
-        sent: Deferred[IResponse] = Deferred(lambda d: d.errback(ConnectionLost()))
-        waiting = cancellable(sent, Clock())
-        waiting.cancel()
-        self.failureResultOf(waiting, CancelledError)
-
-
-class LateAnswerTests(UpstreamTestCase):
-    def test_late_answer(self) -> None:
-        """An answer that comes in spite of giving up is let go, and its connection with it."""
-        self.net.serve(HUB, reply(200, b"x" * 100))
-        stubborn: Deferred[None] = Deferred()
-        sent = self.agent.request(b"GET", HUB.encode())
-        sent.addCallback(lambda response: stubborn.addBoth(lambda _: response))
-        waiting = cancellable(sent, self.clock)
-        self.net.advance()
-        waiting.cancel()
-        self.failureResultOf(waiting, CancelledError)
-        self.assert_idle()
-
-
-class NamedTests(UpstreamTestCase):
-    def test_names(self) -> None:
-        """Every failure of Twisted's has a name of ours, which repeats nothing that a peer said."""
-        tls = TLSError([("SSL routines", "", "certificate verify failed")])
-        for error, kind, text in (
-            (ConnectTimeout(), UpstreamTimedOut, "connecting took too long"),
-            (DNSLookupError("x"), UpstreamUnreachable, "no usable address"),
-            (ConnectBindError(99, "no such address"), UpstreamUnreachable, "cannot connect"),
-            (
-                ResponseNeverReceived([Failure(tls)]),
-                UpstreamUnreachable,
-                "TLS failed: certificate verify failed",
-            ),
-            (ResponseNeverReceived([Failure(TLSError())]), UpstreamUnreachable, "TLS failed: Error"),
-            (
-                ResponseNeverReceived([Failure(VerificationError(errors=[]))]),
-                UpstreamUnreachable,
-                "another name",
-            ),
-            (ResponseFailed([Failure(ValueError("s3cret"))]), UpstreamBroken, "ended before an answer"),
-            (ConnectionLost("s3cret"), UpstreamBroken, "ended before an answer"),
-            (ValueError("s3cret"), UpstreamUnreachable, "cannot be used"),
-        ):
-            found = named(error, 8.0)
-            self.assertIs(type(found), kind, error)
-            self.assertIn(text, str(found))
-            self.assertNotIn("s3cret", str(found))
-
-    def test_unforeseen(self) -> None:
-        """What nobody foresaw is broken, and told to the log in full."""
-        self.assertEqual(str(named(RuntimeError("odd"), 8.0)), "RuntimeError")
-        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
