@@ -49,6 +49,13 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual(self.relayed.authorization, b"Basic bWU6cHc=")
         self.assertFalse(self.relayed.form)
 
+    def test_event(self) -> None:
+        """The access log tells for what a token was asked, as upstream spells it."""
+        logged = Logged(self)
+        self.client.get("/auth/token?scope=aws&scope=repository:alpine:pull")
+        [event] = logged.access
+        self.assertEqual((event["upstream"], event["repository"]), ("docker.io", "library/alpine"))
+
     def test_form(self) -> None:
         """A form's parameters follow those of the query."""
         body = b"grant_type=password&username=me&password=p%26w&scope=repository:a:pull%20repository:b:pull"
