@@ -51,6 +51,7 @@ class MirrorChannel(HTTPChannel):
 
     _deadline: IDelayedCall | None = None
     _refused = False
+    _greeted = False
     _leaving: Watch | None = None
     _ahead = 0
     bucket = ""  # whose connection this is, for the count of connections a client
@@ -71,7 +72,8 @@ class MirrorChannel(HTTPChannel):
             return
         if not self._handlingRequest and self._deadline is None:
             self._start_deadline()
-        if data[:1] == _TLS_HANDSHAKE and not self._handlingRequest:
+        greeting, self._greeted = not self._greeted, True
+        if greeting and data[:1] == _TLS_HANDSHAKE:
             # Clients that try https first wait for this long: it tells them to go on in http.
             self.refuse(REQUEST_INVALID.error("this listener speaks plain HTTP"))
             return
