@@ -9,7 +9,7 @@ import pytest
 from .conftest import Seats, Start
 from .rig import hub as places
 from .rig.clients import Containerd, Containers, Curl, Docker, Host, Seat
-from .rig.hub import Hub
+from .rig.hub import PASSWORD, USER, Hub
 from .rig.mirror import Mirror, Plan, both
 from .rig.nginx import Proxy
 from .rig.processes import run
@@ -20,7 +20,7 @@ FORGED = ["X-Forwarded-For: 192.0.2.9", "X-Forwarded-Proto: http", "X-Forwarded-
 @pytest.fixture(scope="module")
 def behind(hub: Hub, start: Start) -> Mirror:
     """https://front.test: nginx terminates TLS before a docxy on loopback."""
-    hub.nginx("front", [Proxy("front.test", places.FRONT, "127.0.0.1:5001")])
+    hub.nginx("front", [Proxy("front.test", places.FRONT, "http://127.0.0.1:5001")])
     server = {"trusted_proxies": ["127.0.0.0/8"]}
     listen = ["tcp:5001:interface=127.0.0.1"]
     return start(Plan("behind", "https://front.test", listen, both(hub), server, tls=False))
@@ -30,8 +30,16 @@ def behind(hub: Hub, start: Start) -> Mirror:
 def by_socket(hub: Hub, start: Start) -> Mirror:
     """https://socket.test: nginx terminates TLS before a docxy on a Unix socket."""
     path = hub.state / "docxy.sock"
-    hub.nginx("socket", [Proxy("socket.test", places.SOCKET, f"unix:{path}")])
+    hub.nginx("socket", [Proxy("socket.test", places.SOCKET, f"http://unix:{path}")])
     return start(Plan("socket", "https://socket.test", [f"unix:{path}"], both(hub), tls=False))
+
+
+@pytest.fixture(scope="module")
+def origin(hub: Hub, start: Start) -> Mirror:
+    """https://origin.test: nginx as a CDN before a docxy that speaks TLS as well."""
+    hub.nginx("origin", [Proxy("origin.test", places.ORIGIN, "https://127.0.0.1:5443", hub.authority.cert)])
+    server = {"trusted_proxies": ["127.0.0.0/8"]}
+    return start(Plan("origin", "https://origin.test", ["ssl:5443:interface=127.0.0.1"], both(hub), server))
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +96,35 @@ def test_behind_nginx_by_socket(hub: Hub, by_socket: Mirror, seat: Seats) -> Non
     assert client.pull(hub.images.alpine.name) == hub.images.alpine.own
     event = by_socket.wait_served(repository="library/alpine", status=200)
     assert event["client"] == places.CLIENT
+
+
+@pytest.mark.parametrize("headers", [[], FORGED], ids=["honest", "forged"])
+def test_origin_realm(origin: Mirror, seat: Seats, headers: list[str]) -> None:
+    """With TLS on both sides of nginx the realm is https on the public name, whatever the client forges."""
+    realm = Curl(seat("curl")).ask("https://origin.test/v2/", headers).challenge()["realm"]
+    assert realm == "https://origin.test/auth/token"
+
+
+def test_origin_pulls(hub: Hub, origin: Mirror, seat: Seats) -> None:
+    """An image comes through both, and the access log names the client that nginx saw."""
+    client = Containers(seat("origin"), "podman", {"docker.io": "origin.test"})
+    assert client.pull(hub.images.layers.name) == hub.images.layers.digest
+    served = [event for event in origin.events() if event["repository"] == "library/layers"]
+    assert {event["client"] for event in served} == {places.CLIENT}
+
+
+def test_origin_private(hub: Hub, origin: Mirror, seat: Seats) -> None:
+    """A login passes through both, and opens a private image."""
+    client = Containers(seat("origin"), "skopeo", {"docker.io": "origin.test"})
+    assert client.attempt(hub.images.private.name)[0].code != 0
+    client.login("origin.test", USER, PASSWORD).check()
+    assert client.pull(hub.images.private.name) == hub.images.private.digest
+
+
+def test_origin_forged_address(origin: Mirror, seat: Seats) -> None:
+    """A client that forges X-Forwarded-For is logged by the address that nginx saw."""
+    Curl(seat("curl")).ask("https://origin.test/v2/library/origin/manifests/latest", FORGED[:1])
+    assert origin.wait_served(repository="library/origin")["client"] == places.CLIENT
 
 
 def test_plain_realm(plain: Mirror, seat: Seats) -> None:
