@@ -23,7 +23,7 @@ from docxy.interfaces import (
 )
 from docxy.oci.challenges import Challenge, basic, bearer, choose, parse
 from docxy.oci.errors import DENIED, UNAUTHORIZED
-from docxy.oci.headers import request_to_upstream
+from docxy.oci.headers import INERT, request_to_upstream
 from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import PLACEHOLDER, Scope, parse_scopes
 from docxy.policy.addressing import Addressing, Target, TokenTarget
@@ -117,7 +117,7 @@ class Auth:
             reply = await self._tokens[found.upstream.name].relay(request)
         except UpstreamError as error:
             raise unavailable(f"the token server of {found.upstream.name}", error) from None
-        headers = waiting(reply.status, reply.headers, self._clocks.wall())
+        headers = (*waiting(reply.status, reply.headers, self._clocks.wall()), *INERT)
         return Answer(reply.status, headers, len(reply.body), reply.body)
 
     async def credential(self, target: Target, caller: Caller, scopes: tuple[Scope, ...]) -> bytes | None:

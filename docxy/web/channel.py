@@ -147,6 +147,8 @@ class MirrorChannel(HTTPChannel):
 
     def _body_error(self) -> RegistryError | None:
         """Why this request's body is not taken: Twisted would collect it first, whatever its size."""
+        if self._is_coded_twice():
+            return REQUEST_INVALID.error()
         if self.length == 0:
             return None
         if self._command != b"POST":
@@ -154,6 +156,10 @@ class MirrorChannel(HTTPChannel):
         if self.length is not None and self.length > MAX_FORM:
             return SIZE_INVALID.error(f"the form is over {MAX_FORM} bytes")
         return None
+
+    def _is_coded_twice(self) -> bool:
+        """RFC 9112 section 6.1: Twisted overlooks "identity" before and after another coding."""
+        return len(self.requests[-1].requestHeaders.getRawHeaders(b"Transfer-Encoding", [])) > 1
 
     def headerReceived(self, line: bytes) -> bool:
         try:
