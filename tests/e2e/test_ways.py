@@ -13,6 +13,7 @@ from .rig.hub import PASSWORD, USER, Hub
 from .rig.mirror import Mirror, Plan, both
 from .rig.nginx import Proxy
 from .rig.processes import run
+from .test_pull import FAMILY, Tool, expected
 
 FORGED = ["X-Forwarded-For: 192.0.2.9", "X-Forwarded-Proto: http", "X-Forwarded-Host: evil.example"]
 
@@ -148,11 +149,20 @@ def test_plain_ctr(hub: Hub, plain: Mirror, containerd: Containerd) -> None:
     assert containerd.pull(hub.images.alpine.name, hosts) == hub.images.alpine.digest
 
 
-def test_plain_skopeo(hub: Hub, plain: Mirror, seat: Seats) -> None:
-    """skopeo names the mirror as the registry, without verification."""
-    client = Containers(seat("plain-skopeo"), "skopeo", {})
+@pytest.mark.parametrize("tool", FAMILY)
+def test_plain_containers(hub: Hub, plain: Mirror, seat: Seats, tool: Tool) -> None:
+    """podman and its family take a mirror that registries.conf calls insecure."""
+    client = Containers(seat(f"plain-{tool}"), tool, {"docker.io": "plain.test:5000"}, insecure=True)
+    assert client.pull(hub.images.alpine.name) in expected(tool, hub.images.alpine)
+
+
+@pytest.mark.parametrize("tool", FAMILY)
+def test_plain_named(hub: Hub, plain: Mirror, seat: Seats, tool: Tool) -> None:
+    """They take one that is named as the registry, when told not to verify."""
+    client = Containers(seat(f"plain-{tool}"), tool, {})
+    option = "--src-tls-verify=false" if tool == "skopeo" else "--tls-verify=false"
     name = "plain.test:5000/library/alpine:latest"
-    assert client.pull(name, "--src-tls-verify=false") == hub.images.alpine.own
+    assert client.pull(name, option) in expected(tool, hub.images.alpine)
 
 
 def test_loopback(hub: Hub, loopback: Mirror) -> None:
