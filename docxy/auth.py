@@ -98,7 +98,8 @@ class Auth:
     def token_target(self, route: Route, caller: Caller, params: Params) -> TokenTarget:
         """Whom a token request with ``params`` means; raises `RegistryError`."""
         scopes = parse_scopes(value for name, value in params if name == "scope")
-        return self._addressing.token_target(route, caller.host, scopes)
+        others = (f"{name}={value}" for name, value in params if name != "scope")
+        return self._addressing.token_target(route, caller.host, scopes, others)
 
     async def token(self, found: TokenTarget, caller: Caller, params: Params, form: bool) -> Answer:
         """
