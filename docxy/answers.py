@@ -132,7 +132,7 @@ async def refusal(reply: Reply, kind: Kind, clocks: Clocks) -> Answer:
     """
     An upstream's refusal: its own JSON where it has some, else ours of the same status.
 
-    A 429 tells a wait as `waiting` has it.  The caller adds a challenge.
+    It tells a wait as `waiting` has it.  The caller adds a challenge.
     """
     try:
         content: bytes = await reply.body.read(MAX_ERROR).addTimeout(MAX_ERROR_WAIT, clocks.steady)
@@ -161,13 +161,13 @@ def _without(headers: HeaderLines, unwanted: bytes) -> list[tuple[bytes, bytes]]
 
 def waiting(status: int, headers: HeaderLines, wall_clock: float) -> HeaderLines:
     """
-    ``headers`` of an answer, where those of a 429 tell a wait of 1 to 60 seconds.
+    ``headers`` of an answer: a refusal tells no wait but of 1 to 60 seconds, a 429 always one.
 
     podman sleeps what it is told, several times, before it tries elsewhere.
     """
-    if status != 429:
-        return tuple(headers)
     told = next((value for name, value in headers if name.lower() == b"retry-after"), None)
+    if status < 400 or (told is None and status != 429):
+        return tuple(_without(headers, b"Retry-After"))
     seconds = short_wait(None if told is None else told.decode("latin-1"), wall_clock)
     return (*_without(headers, b"Retry-After"), (b"Retry-After", b"%d" % seconds))
 

@@ -23,10 +23,10 @@ from docxy.interfaces import (
 )
 from docxy.oci.challenges import Challenge, basic, bearer, choose, parse
 from docxy.oci.errors import DENIED, UNAUTHORIZED
-from docxy.oci.headers import request_to_upstream
+from docxy.oci.headers import INERT, request_to_upstream
 from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import PLACEHOLDER, Scope, parse_scopes
-from docxy.policy.addressing import Addressing, Target
+from docxy.policy.addressing import Addressing, Target, TokenTarget
 from docxy.settings.values import Settings
 
 Params = Sequence[tuple[str, str]]
@@ -60,8 +60,14 @@ class Auth:
         """
         Answer ``GET /v2/`` from what is known; upstream is asked only about credentials.
 
-        200 where clients need no token, else 401 with our challenge.
+        200 where clients need no token, else 401 with our challenge.  Raises `RegistryError`.
         """
+        try:
+            return await in_time(self._limits.answer, self._clocks.steady, self._ping(target, caller))
+        except UpstreamError as error:
+            raise unavailable(target.upstream.name, error) from None
+
+    async def _ping(self, target: Target, caller: Caller) -> Answer:
         if target.upstream.auth == "own":
             return own_answer(200, b"{}", _PING_HEADERS)
         authority = await self._tokens[target.upstream.name].authority()
@@ -70,11 +76,7 @@ class Auth:
         shown = self._secret is None or target.secret_shown
         authorization = self._passed_through(target, caller, authority) if shown else None
         if authorization is not None:
-            try:
-                check = self._check(target, caller, authorization)
-                return await in_time(self._limits.answer, self._clocks.steady, check)
-            except UpstreamError as error:
-                raise unavailable(target.upstream.name, error) from None
+            return await self._check(target, caller, authorization)
         if self._is_placeholder(caller.authorization):
             return own_answer(200, b"{}", _PING_HEADERS)
         return self._challenge(target, caller, authority, None)
@@ -93,14 +95,18 @@ class Auth:
             raise UpstreamBroken("its ping leads to another origin")
         return own_answer(200, b"{}", _PING_HEADERS)
 
-    async def token(self, route: Route, caller: Caller, params: Params, form: bool) -> Answer:
+    def token_target(self, route: Route, caller: Caller, params: Params) -> TokenTarget:
+        """Whom a token request with ``params`` means; raises `RegistryError`."""
+        scopes = parse_scopes(value for name, value in params if name == "scope")
+        others = (f"{name}={value}" for name, value in params if name != "scope")
+        return self._addressing.token_target(route, caller.host, scopes, others)
+
+    async def token(self, found: TokenTarget, caller: Caller, params: Params, form: bool) -> Answer:
         """
         Answer a token request with ``params`` from its query, or its form where ``form``.
 
         Raises `RegistryError`.
         """
-        scopes = parse_scopes(value for name, value in params if name == "scope")
-        found = self._addressing.token_target(route, caller.host, scopes)
         request = TokenRequest(
             found.scopes,
             service=next((value for name, value in params if name == "service" and value), None),
@@ -112,7 +118,7 @@ class Auth:
             reply = await self._tokens[found.upstream.name].relay(request)
         except UpstreamError as error:
             raise unavailable(f"the token server of {found.upstream.name}", error) from None
-        headers = waiting(reply.status, reply.headers, self._clocks.wall())
+        headers = (*waiting(reply.status, reply.headers, self._clocks.wall()), *INERT)
         return Answer(reply.status, headers, len(reply.body), reply.body)
 
     async def credential(self, target: Target, caller: Caller, scopes: tuple[Scope, ...]) -> bytes | None:

@@ -278,7 +278,8 @@ class FakeTokenSource:
     Gives what its lists hold, and remembers what it was asked for.
 
     ``answers`` are for `relay` and ``bearers`` for `bearer`, in order; a line
-    may be an error.  ``ours`` names the credentials behind header values,
+    may be an error.  ``learning`` stands for an authority that is still asked
+    for.  ``ours`` names the credentials behind header values,
     ``foreigners`` are values that are another upstream's.  What was asked is
     in ``relayed``, ``wanted``, ``forgotten`` and ``doubts``.
     """
@@ -293,6 +294,7 @@ class FakeTokenSource:
     ) -> None:
         self.settings = settings
         self.known = known
+        self.learning: Deferred[Authority] | None = None
         self.answers = deque(answers)
         self.bearers = deque(bearers)
         self.ours: dict[bytes | None, str] = {None: "anonymous"}
@@ -303,7 +305,7 @@ class FakeTokenSource:
         self.doubts = 0
 
     def authority(self) -> Deferred[Authority]:
-        return succeed(self.known)
+        return succeed(self.known) if self.learning is None else self.learning
 
     def relay(self, request: TokenRequest) -> Deferred[TokenReply]:
         self.relayed.append(request)

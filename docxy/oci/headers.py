@@ -23,6 +23,7 @@ MAX_USER_AGENT = 1024
 MAX_WARNINGS = 4096
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_PAGE = re.compile(rb"^\s*text/|html|xml|svg", re.IGNORECASE)
 
 
 def _by_key(*names: bytes) -> dict[bytes, bytes]:
@@ -42,7 +43,6 @@ _ALWAYS = _by_key(
     b"RateLimit-Policy",
     b"RateLimit-Remaining",
     b"RateLimit-Reset",
-    b"Retry-After",
     b"Vary",
     b"Warning",
 )
@@ -52,9 +52,16 @@ _RESPONSE: dict[Answer, dict[bytes, bytes]] = {
     "manifest": _CONTENT | _OCI | _by_key(b"Docker-Content-Digest"),
     "blob": _CONTENT | _OCI | _by_key(b"Accept-Ranges", b"Content-Range"),
     "list": _CONTENT | _OCI,
-    "error": _ALWAYS | _by_key(b"Content-Range"),
+    "error": _ALWAYS | _by_key(b"Content-Range", b"Retry-After"),
 }
+INERT = (
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Content-Security-Policy", b"default-src 'none'; sandbox"),
+)
+"""For whatever others wrote: in a browser it must not act as a page of the mirror's own name."""
+
 _OURS = (
+    *INERT,
     # What one client may see, a shared cache must not show to another.
     (b"Cache-Control", b"private, no-transform"),
     (b"Docker-Distribution-Api-Version", b"registry/2.0"),
@@ -89,7 +96,8 @@ def response_to_client(lines: Lines, *, kind: Answer) -> list[tuple[bytes, bytes
     What upstream's answer says to the client.
 
     A manifest's ranges are cut here and a blob's digest is the one in its URL,
-    so upstream's word on those is not passed on.
+    so upstream's word on those is not passed on.  A blob that calls itself a
+    page or a text is given as plain bytes: whoever pushed an image chose that.
     """
     kept: list[tuple[bytes, bytes]] = []
     warnings_left = MAX_WARNINGS
@@ -98,7 +106,8 @@ def response_to_client(lines: Lines, *, kind: Answer) -> list[tuple[bytes, bytes
             warnings_left -= len(value)
             if warnings_left < 0:
                 continue
-        kept.append((name, value))
+        is_page = kind == "blob" and name == b"Content-Type" and _PAGE.search(value)
+        kept.append((name, b"application/octet-stream" if is_page else value))
     return [*kept, *_OURS]
 
 

@@ -12,11 +12,11 @@ URL's path or the host name points, never where a scope's text does.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Literal
+from urllib.parse import unquote
 
 from docxy.oci.errors import DENIED, NAME_UNKNOWN, NOT_FOUND, REQUEST_INVALID, RegistryError
 from docxy.oci.names import Repository
@@ -24,6 +24,7 @@ from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import Scope, add_library, merge
 from docxy.policy.hosts import HostName, parse_host
 from docxy.policy.origins import Origin
+from docxy.policy.secret import SecretPath
 from docxy.registries import canonical
 from docxy.settings.values import Settings, UpstreamSettings
 
@@ -76,7 +77,7 @@ class Addressing:
     def __init__(self, settings: Settings) -> None:
         upstreams = settings.upstreams
         self._default = upstreams[0]
-        self._secret = settings.server.secret_path
+        self._secret = SecretPath(settings.server.secret_path)
         self._by_prefix = {prefix.lower(): each for each in upstreams for prefix in each.prefixes}
         self._by_name = {each.name.lower(): each for each in upstreams}
         self._by_host = {parse_host(host): each for each in upstreams for host in each.hosts}
@@ -93,8 +94,10 @@ class Addressing:
         """
         reading = self._without_secret(_Reading(route.prefix, route.name))
         bare_ping = route.kind is Kind.PING and not route.prefix
-        if self._secret is not None and not (reading.secret_shown or bare_ping):
+        if self._secret.is_set and not (reading.secret_shown or bare_ping):
             raise NOT_FOUND.error()
+        query = unquote(route.query.decode("latin-1"))
+        self._keep_secret(*reading.segments, reading.name or "", str(route.reference), str(route.ns), query)
         reading = self._without_prefix(reading)
         upstream, named_by = self._choose(reading, route.ns, host)
         repository = _repository(upstream, reading.name, guessed=named_by in ("host", "default"))
@@ -109,18 +112,23 @@ class Addressing:
             named_by=named_by,
         )
 
-    def token_target(self, route: Route, host: str | None, scopes: tuple[Scope, ...]) -> TokenTarget:
+    def token_target(
+        self, route: Route, host: str | None, scopes: tuple[Scope, ...], others: Iterable[str] = ()
+    ) -> TokenTarget:
         """
         Whom a token request means: path, then the scopes' first component, then ``Host``, then default.
 
         Scopes of repositories that are out of bounds are dropped (less access
-        than asked for is no error).  Raises `RegistryError`: 404 for an unknown
+        than asked for is no error); ``others`` are the request's other
+        parameters.  Raises `RegistryError`: 404 for an unknown
         upstream or a secret that is not shown, 400 for scopes of two upstreams.
         """
         path = self._without_secret(_Reading(_front(route), None))
         repositories = (scope for scope in scopes if scope.is_repository)
         readings = {scope: self._without_secret(_Reading((), scope.name)) for scope in repositories}
         self._check_token_secret(path, readings.values())
+        left = (scope.renamed(readings[scope].name or "") if scope in readings else scope for scope in scopes)
+        self._keep_secret(str(route.token_upstream), str(route.ns), *map(str, left), *others)
         near = self._host_upstream(host) or self._default
         if route.token_upstream is None:
             readings = {scope: self._scope_prefix(near, reading) for scope, reading in readings.items()}
@@ -144,7 +152,7 @@ class Addressing:
         """
         if target is None:
             return "/auth/token"
-        front = f"/{self._secret}" if target.secret_shown else ""
+        front = self._secret.front if target.secret_shown else ""
         in_name = target.named_by == "prefix" and target.ns is None and target.base in ("", front)
         plain = in_name or (
             target.named_by in ("host", "default") and target.upstream.name == self._default.name
@@ -161,27 +169,26 @@ class Addressing:
 
     # The secret
 
-    def _is_secret(self, segment: str) -> bool:
-        return self._secret is not None and hmac.compare_digest(segment.encode(), self._secret.encode())
-
     def _without_secret(self, reading: _Reading) -> _Reading:
-        """Take the secret off the front of path and name; raises 404 where it stands elsewhere."""
-        if reading.segments and self._is_secret(reading.segments[0]):
+        """Take the secret off the front of path and name."""
+        if reading.segments and self._secret.equals(reading.segments[0]):
             reading = replace(reading, segments=reading.segments[1:], secret_shown=True)
         first, rest = _split(reading.name)
-        if rest is not None and self._is_secret(first):
+        if rest is not None and self._secret.equals(first):
             reading = replace(reading, name=rest, shown_prefix=f"{first}/", secret_shown=True)
-        left = (*reading.segments, *(reading.name or "").split("/"))
-        if any(map(self._is_secret, left)):
-            raise NOT_FOUND.error()  # upstream must not learn it
         return reading
+
+    def _keep_secret(self, *left: str) -> None:
+        """Raise 404 where the secret stands in what is left: neither upstream nor a log must learn it."""
+        if self._secret.is_in(*left):
+            raise NOT_FOUND.error()
 
     def _check_token_secret(self, path: _Reading, scopes: Iterable[_Reading]) -> None:
         """Raise 404 unless the path shows the secret, or there are repository scopes and each shows it."""
         shown = [scope.secret_shown for scope in scopes]
         if path.segments:
             raise NOT_FOUND.error()
-        if self._secret is not None and not path.secret_shown and not (shown and all(shown)):
+        if self._secret.is_set and not path.secret_shown and not (shown and all(shown)):
             raise NOT_FOUND.error()
 
     # The upstream
@@ -206,7 +213,8 @@ class Addressing:
     ) -> tuple[UpstreamSettings, NamedBy]:
         by_ns = None if ns is None else self._by_registry.get(canonical(ns))
         if ns is not None and by_ns is None:
-            raise _unknown(ns)
+            is_stranger = self._secret.is_set and not reading.secret_shown
+            raise NOT_FOUND.error() if is_stranger else _unknown(ns)
         if reading.upstream is not None:
             if ns is not None and canonical(ns) not in _registries(reading.upstream):
                 raise REQUEST_INVALID.error(f"the path names {reading.upstream.name}, and ns names {ns}")

@@ -37,6 +37,11 @@ class AuthoritySource:
         self._asked_at: float | None = None
         self._asking: SharedByKey[Authority] = SharedByKey()
 
+    @property
+    def known(self) -> Authority:
+        """What is known now, without asking."""
+        return self._known
+
     def get(self) -> Deferred[Authority]:
         """What is known, learning it first where nothing is; never fails."""
         if self._is_fixed():

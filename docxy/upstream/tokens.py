@@ -116,7 +116,9 @@ class TokenSource:
 
     def credential(self, authorization: bytes | None) -> str | None:
         if authorization is None:
-            return "anonymous"
+            # Where tokens are needed, a request without one spends nobody's pulls: it gets a challenge.
+            is_open = self.settings.auth == "own" or self._authorities.known.kind == "none"
+            return "anonymous" if is_open else None
         if self.settings.auth == "own":
             return "anonymous" if self.settings.account is None else "account"
         token = _bearer_value(authorization)

@@ -51,6 +51,7 @@ class MirrorChannel(HTTPChannel):
 
     _deadline: IDelayedCall | None = None
     _refused = False
+    _greeted = False
     _leaving: Watch | None = None
     _ahead = 0
     bucket = ""  # whose connection this is, for the count of connections a client
@@ -71,7 +72,8 @@ class MirrorChannel(HTTPChannel):
             return
         if not self._handlingRequest and self._deadline is None:
             self._start_deadline()
-        if data[:1] == _TLS_HANDSHAKE and not self._handlingRequest:
+        greeting, self._greeted = not self._greeted, True
+        if greeting and data[:1] == _TLS_HANDSHAKE:
             # Clients that try https first wait for this long: it tells them to go on in http.
             self.refuse(REQUEST_INVALID.error("this listener speaks plain HTTP"))
             return
@@ -145,6 +147,8 @@ class MirrorChannel(HTTPChannel):
 
     def _body_error(self) -> RegistryError | None:
         """Why this request's body is not taken: Twisted would collect it first, whatever its size."""
+        if self._is_coded_twice():
+            return REQUEST_INVALID.error()
         if self.length == 0:
             return None
         if self._command != b"POST":
@@ -152,6 +156,10 @@ class MirrorChannel(HTTPChannel):
         if self.length is not None and self.length > MAX_FORM:
             return SIZE_INVALID.error(f"the form is over {MAX_FORM} bytes")
         return None
+
+    def _is_coded_twice(self) -> bool:
+        """RFC 9112 section 6.1: Twisted overlooks "identity" before and after another coding."""
+        return len(self.requests[-1].requestHeaders.getRawHeaders(b"Transfer-Encoding", [])) > 1
 
     def headerReceived(self, line: bytes) -> bool:
         try:

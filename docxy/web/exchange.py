@@ -21,6 +21,7 @@ from docxy.interfaces import HeaderLines
 from docxy.oci.errors import UNKNOWN, RegistryError
 from docxy.oci.routes import Route
 from docxy.policy.addressing import Target
+from docxy.policy.secret import SecretPath
 from docxy.web.request import MirrorRequest
 
 _log = Logger()
@@ -30,14 +31,20 @@ _RESULT = "{status} {bytes} {duration:.3f} {source} {resumes} {error}"
 ACCESS = f"{_WHAT} {_RESULT}"
 
 
+_NO_SECRET = SecretPath(None)
+
+
 class Exchange:
     """
     What is known of one request while it is served.
 
-    ``client`` is its believed address; ``sent`` counts body bytes.
+    ``client`` is its believed address; ``sent`` counts body bytes; ``secret``
+    is what its event must not tell, whatever was made of the request.
     """
 
-    def __init__(self, request: MirrorRequest, client: str, clock: IReactorTime) -> None:
+    def __init__(
+        self, request: MirrorRequest, client: str, clock: IReactorTime, secret: SecretPath = _NO_SECRET
+    ) -> None:
         self.request = request
         self.client = client
         self.sent = 0
@@ -47,6 +54,7 @@ class Exchange:
         self.upstream = ""
         self.repository = ""
         self.reference = ""
+        self._secret = secret
         self._clock = clock
         self._started = clock.seconds()
         self.gone = False
@@ -99,14 +107,14 @@ class Exchange:
             client=self.client,
             method=self.request.method.decode("latin-1")[:16],
             upstream=self.upstream or "-",
-            repository=self.repository or "-",
-            reference=self.reference or "-",
+            repository=self._secret.hidden(self.repository) or "-",
+            reference=self._secret.hidden(self.reference) or "-",
             status=self.request.code if self.request.startedWriting else 0,
             bytes=self.sent,
             duration=self._clock.seconds() - self._started,
             source=self.source,
             resumes=self.resumes,
-            error=self.error or "-",
+            error=self._secret.hidden(self.error) or "-",
         )
 
     def refuse(self, error: RegistryError) -> None:

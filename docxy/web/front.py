@@ -16,6 +16,7 @@ from docxy.oci.errors import DENIED
 from docxy.policy.access import allowed
 from docxy.policy.hosts import base_url
 from docxy.policy.proxies import client_address, client_scheme
+from docxy.policy.secret import SecretPath
 from docxy.settings.values import ServerSettings
 from docxy.web.exchange import Exchange
 from docxy.web.request import MirrorRequest
@@ -33,6 +34,7 @@ class Front:
         clock: IReactorTime,
     ) -> None:
         self._settings = settings
+        self._secret = SecretPath(settings.secret_path)
         self.certificate_names = certificate_names
         self._clock = clock
 
@@ -43,7 +45,7 @@ class Front:
 
     def exchange(self, request: MirrorRequest) -> Exchange:
         """The record of this request, to serve it by."""
-        return Exchange(request, self.client(request), self._clock)
+        return Exchange(request, self.client(request), self._clock, self._secret)
 
     def admit(self, request: MirrorRequest) -> None:
         """Raise 403 for a client outside `server.allow`."""

@@ -37,7 +37,10 @@ class TokenResource(Resource):
         if form:
             params += _parse(_form(request))
         caller = self._front.caller(request)
-        exchange.answer(await self._auth.token(request.route, caller, params, form))
+        found = self._auth.token_target(request.route, caller, params)
+        exchange.upstream = found.upstream.name
+        exchange.repository = next((scope.name for scope in found.scopes if scope.is_repository), "")
+        exchange.answer(await self._auth.token(found, caller, params, form))
 
 
 def _form(request: MirrorRequest) -> bytes:

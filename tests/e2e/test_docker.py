@@ -85,6 +85,10 @@ def test_secret_path_named(hub: Hub, nobody: Docker, secret: Mirror) -> None:
     assert nobody.pull(f"secret.test/{SECRET}/library/hello:latest") == hub.images.hello.digest
     assert nobody.pull(f"secret.test/{SECRET}/ghcr.io/org/app:v1") == hub.images.app.digest
     assert nobody.attempt("secret.test/library/hello:latest").code != 0
+    assert nobody.login("secret.test", USER, PASSWORD).code != 0  # it asks without the path
+    nobody.set_logins({"secret.test": (USER, PASSWORD)})
+    private = hub.images.private
+    assert nobody.pull(f"secret.test/{SECRET}/{private.path}") == private.digest
 
 
 @pytest.mark.parametrize("path", ["mirror.test/docker.io", f"secret.test/{SECRET}"])

@@ -30,6 +30,7 @@ def test_containers(hub: Hub, secret: Mirror, seat: Seats, tool: Tool) -> None:
     client = Containers(seat(f"secret-{tool}"), tool, mirrors)
     assert client.pull(hub.images.alpine.name) in expected(tool, hub.images.alpine)
     assert client.pull(hub.images.app.name) in expected(tool, hub.images.app)
+    assert client.login("secret.test", USER, PASSWORD).code != 0  # it asks without the path
     client.set_logins({"secret.test": (USER, PASSWORD)})
     assert client.pull(hub.images.private.name) == hub.images.private.digest
     outside = Containers(seat(f"outside-{tool}"), tool, {"docker.io": "secret.test"})

@@ -12,12 +12,14 @@ import pytest
 
 from .conftest import SECRET, Seats
 from .rig.clients import Containerd, Containers, Docker, Host, Seat
+from .rig.clients.seat import logins
 from .rig.hub import PASSWORD, USER, Hub
 from .rig.mirror import Mirror
 from .rig.namespace import Namespace
 from .rig.release import joined, root_folder
 from .rig.writer import sha256
 from .test_pull import ACCOUNT, IMAGES, Tool, expected, image
+from .test_secret_path import IN_HOSTS_TOML, OTHER_IN_HOSTS_TOML
 
 pytestmark = pytest.mark.slow
 
@@ -85,6 +87,17 @@ def test_docker_named(hub: Hub, mirror: Mirror, docker: Callable[[str], Docker])
     assert client.pull("mirror.test/ghcr.io/org/app:v1") == hub.images.app.digest
 
 
+def test_docker_secret_named(hub: Hub, secret: Mirror, docker: Callable[[str], Docker]) -> None:
+    """The secret goes first in a name; a login is written down by hand, for `docker login` cannot show it."""
+    client = docker(f"https://secret.test/{SECRET}")
+    assert client.pull(f"secret.test/{SECRET}/library/hello:latest") == hub.images.hello.digest
+    assert client.pull(f"secret.test/{SECRET}/ghcr.io/org/app:v1") == hub.images.app.digest
+    assert client.login("secret.test", USER, PASSWORD).code != 0
+    client.set_logins({"secret.test": (USER, PASSWORD)})
+    private = hub.images.private
+    assert client.pull(f"secret.test/{SECRET}/{private.path}") == private.digest
+
+
 @pytest.mark.parametrize("name", IMAGES)
 @pytest.mark.parametrize("tool", FAMILY)
 def test_containers(hub: Hub, mirror: Mirror, newer: Seats, tool: Tool, name: str) -> None:
@@ -101,8 +114,12 @@ def test_containers_ways(hub: Hub, mirror: Mirror, secret: Mirror, newer: Seats,
     client.login("mirror.test", USER, PASSWORD).check()
     assert client.pull(hub.images.private.name) == hub.images.private.digest
     assert client.pull(hub.images.app.name) in expected(tool, hub.images.app)
-    client = Containers(newer(tool), tool, {"docker.io": f"secret.test/{SECRET}"})
+    mirrors = {"docker.io": f"secret.test/{SECRET}", "ghcr.io": f"secret.test/{SECRET}/ghcr.io"}
+    client = Containers(newer(tool), tool, mirrors)
     assert client.pull(hub.images.alpine.name) in expected(tool, hub.images.alpine)
+    assert client.pull(hub.images.app.name) in expected(tool, hub.images.app)
+    client.set_logins({"secret.test": (USER, PASSWORD)})
+    assert client.pull(hub.images.private.name) == hub.images.private.digest
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -119,8 +136,20 @@ def test_ctr_ways(hub: Hub, mirror: Mirror, secret: Mirror, newer_containerd: Co
     assert newer_containerd.pull(private.name, {"docker.io": plain}, *ACCOUNT) == private.digest
     for host in (plain, Host("https://mirror.test/ghcr.io"), Host("https://mirror.test/v2/ghcr.io", True)):
         assert newer_containerd.pull(app.name, {"ghcr.io": host}) == app.digest
-    host = Host(f"https://secret.test/{SECRET}")
-    assert newer_containerd.pull(app.name, {"ghcr.io": host}) == app.digest
+
+
+@pytest.mark.parametrize("host", IN_HOSTS_TOML.values(), ids=IN_HOSTS_TOML)
+def test_ctr_secret(hub: Hub, secret: Mirror, newer_containerd: Containerd, host: Host) -> None:
+    """The secret path, on either side of /v2; logged in too."""
+    alpine, private = hub.images.alpine, hub.images.private
+    assert newer_containerd.pull(alpine.name, {"docker.io": host}) == alpine.digest
+    assert newer_containerd.pull(private.name, {"docker.io": host}, *ACCOUNT) == private.digest
+
+
+@pytest.mark.parametrize("host", OTHER_IN_HOSTS_TOML.values(), ids=OTHER_IN_HOSTS_TOML)
+def test_ctr_secret_other(hub: Hub, secret: Mirror, newer_containerd: Containerd, host: Host) -> None:
+    """The second registry is behind the same secret."""
+    assert newer_containerd.pull(hub.images.app.name, {"ghcr.io": host}) == hub.images.app.digest
 
 
 def test_oras(hub: Hub, mirror: Mirror, newer: Seats) -> None:
@@ -150,3 +179,28 @@ def test_oras_private(hub: Hub, mirror: Mirror, newer: Seats) -> None:
     login = ["oras", "login", *config, "-u", USER, "--password-stdin", "mirror.test"]
     seat.run(login, given=PASSWORD).check()
     assert sha256(seat.run(fetch).check().out.encode()) == hub.images.private.digest
+
+
+def test_oras_secret(hub: Hub, secret: Mirror, newer: Seats) -> None:
+    """With the secret first in the name oras gets images of either registry, and without it nothing."""
+    seat = newer("oras")
+    for name, wanted in (
+        (f"{SECRET}/library/alpine:latest", "alpine"),
+        (f"{SECRET}/ghcr.io/org/app:v1", "app"),
+    ):
+        raw = seat.run(["oras", "manifest", "fetch", f"secret.test/{name}"]).check().out
+        assert sha256(raw.encode()) == image(hub, wanted).digest
+        layout = seat.folder(f"oras-secret-{wanted}")
+        seat.run(["oras", "copy", "--to-oci-layout", f"secret.test/{name}", f"{layout}:{wanted}"]).check()
+        assert image(hub, wanted).digest in (layout / "index.json").read_text()
+    assert seat.run(["oras", "manifest", "fetch", "secret.test/library/alpine:latest"]).code != 0
+
+
+def test_oras_secret_private(hub: Hub, secret: Mirror, newer: Seats) -> None:
+    """A login that is written down by hand opens a private image below the secret."""
+    seat = newer("oras")
+    config = seat.file("oras-secret/config.json", logins({"secret.test": (USER, PASSWORD)}))
+    fetch = ["oras", "manifest", "fetch", f"secret.test/{SECRET}/{hub.images.private.path}"]
+    assert seat.run(fetch).code != 0
+    raw = seat.run([*fetch, "--registry-config", str(config)]).check().out
+    assert sha256(raw.encode()) == hub.images.private.digest

@@ -9,10 +9,11 @@ import pytest
 from .conftest import Seats, Start
 from .rig import hub as places
 from .rig.clients import Containerd, Containers, Curl, Docker, Host, Seat
-from .rig.hub import Hub
+from .rig.hub import PASSWORD, USER, Hub
 from .rig.mirror import Mirror, Plan, both
 from .rig.nginx import Proxy
 from .rig.processes import run
+from .test_pull import FAMILY, Tool, expected
 
 FORGED = ["X-Forwarded-For: 192.0.2.9", "X-Forwarded-Proto: http", "X-Forwarded-Host: evil.example"]
 
@@ -20,7 +21,7 @@ FORGED = ["X-Forwarded-For: 192.0.2.9", "X-Forwarded-Proto: http", "X-Forwarded-
 @pytest.fixture(scope="module")
 def behind(hub: Hub, start: Start) -> Mirror:
     """https://front.test: nginx terminates TLS before a docxy on loopback."""
-    hub.nginx("front", [Proxy("front.test", places.FRONT, "127.0.0.1:5001")])
+    hub.nginx("front", [Proxy("front.test", places.FRONT, "http://127.0.0.1:5001")])
     server = {"trusted_proxies": ["127.0.0.0/8"]}
     listen = ["tcp:5001:interface=127.0.0.1"]
     return start(Plan("behind", "https://front.test", listen, both(hub), server, tls=False))
@@ -30,8 +31,16 @@ def behind(hub: Hub, start: Start) -> Mirror:
 def by_socket(hub: Hub, start: Start) -> Mirror:
     """https://socket.test: nginx terminates TLS before a docxy on a Unix socket."""
     path = hub.state / "docxy.sock"
-    hub.nginx("socket", [Proxy("socket.test", places.SOCKET, f"unix:{path}")])
+    hub.nginx("socket", [Proxy("socket.test", places.SOCKET, f"http://unix:{path}")])
     return start(Plan("socket", "https://socket.test", [f"unix:{path}"], both(hub), tls=False))
+
+
+@pytest.fixture(scope="module")
+def origin(hub: Hub, start: Start) -> Mirror:
+    """https://origin.test: nginx as a CDN before a docxy that speaks TLS as well."""
+    hub.nginx("origin", [Proxy("origin.test", places.ORIGIN, "https://127.0.0.1:5443", hub.authority.cert)])
+    server = {"trusted_proxies": ["127.0.0.0/8"]}
+    return start(Plan("origin", "https://origin.test", ["ssl:5443:interface=127.0.0.1"], both(hub), server))
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +99,35 @@ def test_behind_nginx_by_socket(hub: Hub, by_socket: Mirror, seat: Seats) -> Non
     assert event["client"] == places.CLIENT
 
 
+@pytest.mark.parametrize("headers", [[], FORGED], ids=["honest", "forged"])
+def test_origin_realm(origin: Mirror, seat: Seats, headers: list[str]) -> None:
+    """With TLS on both sides of nginx the realm is https on the public name, whatever the client forges."""
+    realm = Curl(seat("curl")).ask("https://origin.test/v2/", headers).challenge()["realm"]
+    assert realm == "https://origin.test/auth/token"
+
+
+def test_origin_pulls(hub: Hub, origin: Mirror, seat: Seats) -> None:
+    """An image comes through both, and the access log names the client that nginx saw."""
+    client = Containers(seat("origin"), "podman", {"docker.io": "origin.test"})
+    assert client.pull(hub.images.layers.name) == hub.images.layers.digest
+    served = [event for event in origin.events() if event["repository"] == "library/layers"]
+    assert {event["client"] for event in served} == {places.CLIENT}
+
+
+def test_origin_private(hub: Hub, origin: Mirror, seat: Seats) -> None:
+    """A login passes through both, and opens a private image."""
+    client = Containers(seat("origin"), "skopeo", {"docker.io": "origin.test"})
+    assert client.attempt(hub.images.private.name)[0].code != 0
+    client.login("origin.test", USER, PASSWORD).check()
+    assert client.pull(hub.images.private.name) == hub.images.private.digest
+
+
+def test_origin_forged_address(origin: Mirror, seat: Seats) -> None:
+    """A client that forges X-Forwarded-For is logged by the address that nginx saw."""
+    Curl(seat("curl")).ask("https://origin.test/v2/library/origin/manifests/latest", FORGED[:1])
+    assert origin.wait_served(repository="library/origin")["client"] == places.CLIENT
+
+
 def test_plain_realm(plain: Mirror, seat: Seats) -> None:
     """Plain HTTP has a plain realm, with the port that the client used."""
     realm = Curl(seat("curl")).ask("http://plain.test:5000/v2/").challenge()["realm"]
@@ -111,11 +149,20 @@ def test_plain_ctr(hub: Hub, plain: Mirror, containerd: Containerd) -> None:
     assert containerd.pull(hub.images.alpine.name, hosts) == hub.images.alpine.digest
 
 
-def test_plain_skopeo(hub: Hub, plain: Mirror, seat: Seats) -> None:
-    """skopeo names the mirror as the registry, without verification."""
-    client = Containers(seat("plain-skopeo"), "skopeo", {})
+@pytest.mark.parametrize("tool", FAMILY)
+def test_plain_containers(hub: Hub, plain: Mirror, seat: Seats, tool: Tool) -> None:
+    """podman and its family take a mirror that registries.conf calls insecure."""
+    client = Containers(seat(f"plain-{tool}"), tool, {"docker.io": "plain.test:5000"}, insecure=True)
+    assert client.pull(hub.images.alpine.name) in expected(tool, hub.images.alpine)
+
+
+@pytest.mark.parametrize("tool", FAMILY)
+def test_plain_named(hub: Hub, plain: Mirror, seat: Seats, tool: Tool) -> None:
+    """They take one that is named as the registry, when told not to verify."""
+    client = Containers(seat(f"plain-{tool}"), tool, {})
+    option = "--src-tls-verify=false" if tool == "skopeo" else "--tls-verify=false"
     name = "plain.test:5000/library/alpine:latest"
-    assert client.pull(name, "--src-tls-verify=false") == hub.images.alpine.own
+    assert client.pull(name, option) in expected(tool, hub.images.alpine)
 
 
 def test_loopback(hub: Hub, loopback: Mirror) -> None:

@@ -117,7 +117,13 @@ class Rig:
     ) -> Deferred[Answer]:
         """Ask for a token."""
         route = parse(b"GET", url.encode(), b"")
-        return Deferred.fromCoroutine(self.auth.token(route, caller or self.caller(), params, form))
+        asking = caller or self.caller()
+
+        async def token() -> Answer:
+            found = self.auth.token_target(route, asking, params)
+            return await self.auth.token(found, asking, params, form)
+
+        return Deferred.fromCoroutine(token())
 
     def search(self, url: str) -> Deferred[Answer]:
         """Search."""

@@ -132,6 +132,8 @@ class RefusalTests(SynchronousTestCase):
             (
                 JSON,
                 (b"RateLimit-Limit", b"100;w=21600"),
+                (b"X-Content-Type-Options", b"nosniff"),
+                (b"Content-Security-Policy", b"default-src 'none'; sandbox"),
                 (b"Cache-Control", b"private, no-transform"),
                 (b"Docker-Distribution-Api-Version", b"registry/2.0"),
             ),
@@ -186,11 +188,12 @@ class RefusalTests(SynchronousTestCase):
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
     def test_wait(self) -> None:
-        """A 429 tells a wait of at most a minute; other statuses keep upstream's."""
+        """Every refusal tells a wait of at most a minute, a 429 always one."""
         long = (b"Retry-After", b"3600")
         self.assertEqual(values(self.made(reply(429, DENIED, [long])), b"retry-after"), [b"60"])
         self.assertEqual(values(self.made(reply(429, DENIED)), b"retry-after"), [b"10"])
-        self.assertEqual(values(self.made(reply(503, DENIED, [long])), b"retry-after"), [b"3600"])
+        self.assertEqual(values(self.made(reply(503, DENIED, [long])), b"retry-after"), [b"60"])
+        self.assertEqual(values(self.made(reply(503, DENIED)), b"retry-after"), [])
 
     @settings(derandomize=True, max_examples=60, deadline=None)
     @given(
@@ -208,7 +211,7 @@ class WaitingTests(SynchronousTestCase):
     """How long a client is told to wait."""
 
     def test_table(self) -> None:
-        """1 to 60 seconds after a 429, whatever form upstream's word has; nothing else is touched."""
+        """1 to 60 seconds on refusals, whatever form upstream's word has, and none on other answers."""
         table = (
             (b"7", b"7"),
             (b"0", b"1"),
@@ -218,9 +221,11 @@ class WaitingTests(SynchronousTestCase):
             (b"Mon, 23 Nov 2026 13:00:00 GMT", b"60"),
         )
         for told, seconds in table:
-            headers = waiting(429, [(b"retry-after", told), (b"A", b"b"), (b"Retry-After", b"9")], WALL)
-            self.assertEqual(headers, ((b"A", b"b"), (b"Retry-After", seconds)))
-            self.assertEqual(waiting(503, [(b"retry-after", told)], WALL), ((b"retry-after", told),))
+            lines = [(b"retry-after", told), (b"A", b"b"), (b"Retry-After", b"9")]
+            for status in (400, 404, 429, 503):
+                self.assertEqual(waiting(status, lines, WALL), ((b"A", b"b"), (b"Retry-After", seconds)))
+            for status in (200, 206, 304):
+                self.assertEqual(waiting(status, lines, WALL), ((b"A", b"b"),))
 
 
 class InTimeTests(SynchronousTestCase):

@@ -129,6 +129,13 @@ class CheckTests(PullTests):
         self.rig.clock.advance(0.1)
         self.assertEqual(self.refused(asking).status, 504)
 
+    def test_in_time_unlearnt(self) -> None:
+        """The 10 seconds hold for all of it: to learn who gives tokens, and to check the one at hand."""
+        self.rig.tokens["docker.io"].learning = Deferred()
+        asking = self.rig.ping("/v2/", self.rig.caller(authorization=TOKEN))
+        self.rig.clock.advance(10)
+        self.assertEqual(self.refused(asking).status, 504)
+
     def test_redirected(self) -> None:
         """What another origin says, it says without having seen the credentials."""
         for status in (200, 401, 403):

@@ -42,6 +42,8 @@ class ManifestTests(SynchronousTestCase):
             answer.headers,
             (
                 TYPE,
+                (b"X-Content-Type-Options", b"nosniff"),
+                (b"Content-Security-Policy", b"default-src 'none'; sandbox"),
                 (b"Cache-Control", b"private, no-transform"),
                 (b"Docker-Distribution-Api-Version", b"registry/2.0"),
                 (b"Docker-Content-Digest", DIGEST.encode()),

@@ -21,6 +21,8 @@ DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.rst"))
 READMES = (ROOT / "README.rst", ROOT / "README.zh.rst")
 
+NOT_RUN = ("BuildKit", "Talos", "crane", "k3s")  # clients that no test has
+
 EXAMPLES = {
     "<name>": "library/alpine",
     "<reference>": "latest",
@@ -139,13 +141,15 @@ class ConfigurationTests(SynchronousTestCase):
                 json.loads(block)
 
     def test_nginx(self) -> None:
-        """The server block says all that the one of the end-to-end tests says."""
-        told = next(blocks(text_of(DOCS / "running.rst"), "nginx"))
-        run = Proxy("mirror.example.com", "127.0.0.1", "127.0.0.1:5001").text()
-        directives = [" ".join(one.split()) for one in re.findall(r"(?:proxy_\w+) [^;]+;", run)]
-        self.assertGreater(len(directives), 8)
-        for directive in directives:
-            self.assertIn(directive, told)
+        """The server blocks say all that those of the end-to-end tests say."""
+        told = [block for block in blocks(text_of(DOCS / "running.rst"), "nginx") if "server {" in block]
+        roots = Path("/etc/ssl/certs/ca-certificates.crt")
+        backends = (("http://127.0.0.1:5001", None), ("https://192.0.2.7", roots))
+        for block, (backend, authority) in zip(told, backends, strict=True):
+            run = Proxy("mirror.example.com", "127.0.0.1", backend, authority).text()
+            directives = [" ".join(one.split()) for one in re.findall(r"(?:proxy_\w+) [^;]+;", run)]
+            self.assertGreater(len(directives), 8)
+            self.assertEqual([one for one in directives if one not in block], [])
 
     def test_secret_path(self) -> None:
         """The secret path of the pages is the one of the example file."""
@@ -156,6 +160,18 @@ class ConfigurationTests(SynchronousTestCase):
     def test_not_run(self) -> None:
         """The clients that no test runs are marked so in their sections."""
         text = text_of(DOCS / "clients.rst")
-        for title in ("k3s", "Talos", "BuildKit", "crane"):
+        for title in NOT_RUN:
             section = re.split(r"\n[^\n]+\n[~-]{3,}\n", re.split(rf"\n{title}\n[~-]+\n", text)[1])[0]
             self.assertIn("Not run by the tests", section, title)
+
+    def test_secret_path_table(self) -> None:
+        """The table of the secret path says of each client where it is run, or that it is not."""
+        section = re.split(r"\nThe secret path\n-+\n", text_of(DOCS / "clients.rst"))[1]
+        rows = re.findall(r"^   \* - (.+)\n     - (?:.+\n       ?)*.+\n     - (.+)$", section, re.MULTILINE)
+        told = dict(rows[1:])
+        self.assertGreater(len(told), 8)
+        self.assertEqual(set(told.values()), {"Debian 12", "Debian 13", "Debian 12, 13", "not run"})
+        not_run = [
+            name for client, where in told.items() if where == "not run" for name in client.split(", ")
+        ]
+        self.assertEqual(sorted(not_run), sorted(NOT_RUN))

@@ -23,6 +23,7 @@ from .seed import Images, seed_hub
 from .tokens import Signer, TokenService, serving
 from .writer import Writer
 
+ORIGIN = "10.77.0.20"
 REGISTRY, TOKENS, CDN = "127.0.77.2", "127.0.77.3", "127.0.77.4"
 OTHER, OTHER_CDN = "127.0.77.6", "127.0.77.7"
 FAULTY, FAULTY_CDN, FAULTY_OTHER_CDN = "127.0.77.8", "127.0.77.9", "127.0.77.10"
@@ -49,6 +50,7 @@ UPSTREAM_HOSTS = {
     "169.254.169.254": ["link-local.wild.test"],
 }
 MIRROR_HOSTS = {
+    ORIGIN: ["origin.test"],
     MIRROR: ["mirror.test", "ghcr.mirror.test"],
     SECRET: ["secret.test"],
     FRONT: ["front.test"],

@@ -77,7 +77,7 @@ _PROXY = """
   server {{
     listen {address}:443 ssl; server_name {name};
     location / {{
-      proxy_pass http://{backend}; proxy_http_version 1.1; proxy_set_header Connection "";
+      proxy_pass {backend}; {tls}proxy_http_version 1.1; proxy_set_header Connection "";
       proxy_set_header Host $http_host;
       proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
       proxy_set_header X-Forwarded-Proto $scheme;
@@ -85,6 +85,11 @@ _PROXY = """
     }}
   }}
 """
+
+# The same where docxy speaks TLS too: its certificate is checked, for the name that clients use.
+_TLS = """proxy_ssl_server_name on; proxy_ssl_name $host;
+      proxy_ssl_verify on; proxy_ssl_verify_depth 2; proxy_ssl_trusted_certificate {authority};
+      """
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +131,21 @@ class Cdn:
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """Terminates TLS before a docxy that speaks plain HTTP."""
+    """
+    Terminates TLS before a docxy, whose URL ``backend`` is.
+
+    ``authority`` is what docxy's own certificate is checked with, where it speaks TLS.
+    """
 
     name: str
     address: str
     backend: str
+    authority: Path | None = None
 
     def text(self) -> str:
         """Its part of the configuration."""
-        return _PROXY.format(name=self.name, address=self.address, backend=self.backend)
+        tls = _TLS.format(authority=self.authority) if self.authority else ""
+        return _PROXY.format(name=self.name, address=self.address, backend=self.backend, tls=tls)
 
 
 def configuration(state: Path, leaf: Leaf, servers: list[Front | Cdn | Proxy]) -> str:

@@ -14,6 +14,8 @@ quick = settings(derandomize=True, max_examples=100, deadline=None)
 
 IDENTITY = (b"Accept-Encoding", b"identity")
 OURS = [
+    (b"X-Content-Type-Options", b"nosniff"),
+    (b"Content-Security-Policy", b"default-src 'none'; sandbox"),
     (b"Cache-Control", b"private, no-transform"),
     (b"Docker-Distribution-Api-Version", b"registry/2.0"),
 ]
@@ -122,7 +124,7 @@ class ResponseTests(SynchronousTestCase):
         return [name for name, _ in lines[: -len(OURS)]]
 
     def test_ours(self) -> None:
-        """Every answer says that it is private and which API it speaks."""
+        """Every answer says that it is private, that no browser may run it, and which API it speaks."""
         for kind in KINDS:
             self.assertEqual(response_to_client([], kind=kind), OURS)
 
@@ -136,7 +138,6 @@ class ResponseTests(SynchronousTestCase):
             b"RateLimit-Policy",
             b"RateLimit-Remaining",
             b"RateLimit-Reset",
-            b"Retry-After",
             b"Vary",
             b"Warning",
         ]
@@ -151,13 +152,33 @@ class ResponseTests(SynchronousTestCase):
             b"Content-Range",
             b"ETag",
             b"Last-Modified",
+            b"Retry-After",
             b"OCI-Subject",
         )
-        digest, accept, content, *rest = names
+        digest, accept, content, etag, modified, wait, *rest = names
+        rest = [etag, modified, *rest]
         self.assertEqual(self.passed("manifest", *names), [digest, *rest])
         self.assertEqual(self.passed("blob", *names), [accept, content, *rest])
         self.assertEqual(self.passed("list", *names), rest)
-        self.assertEqual(self.passed("error", *names), [content])
+        self.assertEqual(self.passed("error", *names), [content, wait])
+
+    def test_pages(self) -> None:
+        """A blob is no page, whatever its registry calls it; other types are kept."""
+        for told, shown in (
+            (b"text/html", False),
+            (b" Text/Plain; charset=utf-8", False),
+            (b"application/XHTML+xml", False),
+            (b"image/svg+xml", False),
+            (b"application/xml", False),
+            (b"application/octet-stream", True),
+            (b"application/vnd.oci.image.layer.v1.tar+gzip", True),
+            (b"application/vnd.oci.image.config.v1+json", True),
+        ):
+            expected = told if shown else b"application/octet-stream"
+            [line, *_] = response_to_client([(b"content-type", told)], kind="blob")
+            self.assertEqual(line, (b"Content-Type", expected))
+            [line, *_] = response_to_client([(b"content-type", told)], kind="manifest")
+            self.assertEqual(line, (b"Content-Type", told))
 
     def test_oci(self) -> None:
         """Of the OCI headers those of the specification pass, the namespace is ours to answer."""

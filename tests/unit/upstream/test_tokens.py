@@ -214,7 +214,13 @@ class LedgerTests(TokensTestCase):
         known = [
             self.tokens.credential(value) for value in (None, b"Bearer t1", b"Bearer t2", BASIC, b"Bearer x")
         ]
-        self.assertEqual(known, ["anonymous", "anonymous", None, None, None])
+        self.assertEqual(known, [None, "anonymous", None, None, None])
+
+    def test_no_credential(self) -> None:
+        """Without a token one pulls anonymously, where no token is needed; elsewhere one is challenged."""
+        for side in (self.side(needs_token=False), self.side(auth="own")):
+            self.assertEqual(side.tokens.credential(None), "anonymous")
+        self.assertIsNone(self.tokens.credential(None))
 
     def test_foreign(self) -> None:
         """A token that another upstream gave is known to be its, however it was got; others are not."""

@@ -128,6 +128,10 @@ class HeadTests(RefusalCase):
             b"POST /auth/token HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n",
             b"POST /auth/token HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip\r\n\r\n",
+            b"POST /auth/token HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n"
+            b"Transfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+            b"GET /v2/ HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\n"
+            b"Transfer-Encoding: identity\r\n\r\n",
             b"POST /auth/token HTTP/1.1\r\nContent-Length: %s\r\nHost: h\r\n\r\n" % (b"9" * 5000),
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         ):

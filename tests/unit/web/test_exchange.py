@@ -10,6 +10,7 @@ from docxy.answers import Answer
 from docxy.interfaces import Reply
 from docxy.log import ACCESS_KEYS, json_line
 from docxy.oci.errors import DENIED
+from docxy.policy.secret import SecretPath
 from docxy.testing import FakeTokenSource, reply
 from docxy.web.exchange import Exchange
 from docxy.web.request import MirrorRequest
@@ -31,7 +32,7 @@ class Serving(Resource):
 
     def render(self, request: MirrorRequest) -> int:
         """Start."""
-        self.exchange = Exchange(request, "192.0.2.99", self._rig.clock)
+        self.exchange = Exchange(request, "192.0.2.99", self._rig.clock, SecretPath("k7x9qq2m"))
         return self.exchange.start(self._serve())
 
     async def _serve(self) -> None:
@@ -58,6 +59,17 @@ class ExchangeTests(SynchronousTestCase):
         connection = self.rig.connect()
         connection.ask("/x?token=secret", "Authorization: Bearer secret", method=method)
         return connection
+
+    def test_secret(self) -> None:
+        """Whatever was made of the request and of its failure, the event does not tell the secret path."""
+        self.ask()
+        self.serving.exchange.repository = "a/k7x9qq2m/b"
+        self.serving.exchange.reference = "K7X9QQ2M"
+        self.serving.raises = DENIED.error("no k7x9qq2m here")
+        self.serving.until.callback(None)
+        [event] = self.logged.access
+        self.assertEqual((event["repository"], event["reference"]), ("a/***/b", "***"))
+        self.assertEqual(event["error"], "no *** here")
 
     def test_answer(self) -> None:
         """An answer is written with its headers and its length, and logged with all its keys."""

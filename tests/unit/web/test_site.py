@@ -18,7 +18,6 @@ from tests.unit.web.rig import (
     HUB,
     Connection,
     Line,
-    Logged,
     Rig,
     address,
     request,
@@ -28,7 +27,6 @@ from tests.unit.web.rig import (
 
 HEX = "a" * 64
 DIGEST = f"sha256:{HEX}"
-SECRET = "k7x2f9d8b31c77aa"
 
 
 class PathTests(SynchronousTestCase):
@@ -113,105 +111,6 @@ class PathTests(SynchronousTestCase):
             self.assertEqual(came.headers["Server"], "docxy")
             self.assertIn("GMT", came.headers["Date"])
             self.assertRegex(came.headers["Cache-Control"], "no-store|private")
-
-
-class SecretTests(SynchronousTestCase):
-    """A secret path hides all but the challenge."""
-
-    def setUp(self) -> None:
-        """A mirror with a secret path."""
-        self.rig = Rig(settings(HUB, GHCR, secret_path=SECRET))
-
-    def test_hidden(self) -> None:
-        """Without the secret everything is 404, in the same words."""
-        connection = self.rig.connect()
-        for target in (
-            "/",
-            "/health",
-            "/health?upstream=1",
-            "/generate_204",
-            "/v2/library/alpine/manifests/latest",
-            f"/v2/library/alpine/blobs/{DIGEST}",
-            "/v2/_catalog",
-            "/docker.io/v2/",
-            "/auth/token?service=x&scope=repository:library/alpine:pull",
-            "/auth/ghcr.io/token",
-            "/v1/_ping",
-            "/v1/search?q=x",
-            f"/{SECRET}x/v2/",
-            f"/v2/library/{SECRET}/manifests/latest",
-        ):
-            with self.subTest(target=target):
-                came = connection.get(target)
-                self.assertEqual((came.status, came.code), (404, "NOT_FOUND"))
-        self.assertEqual(self.rig.hub.asked, [])
-
-    def test_bare_challenge(self) -> None:
-        """A ping without the secret challenges, with a realm that does not tell it."""
-        came = self.rig.connect().get("/v2/")
-        self.assertEqual(came.status, 401)
-        self.assertNotIn(SECRET, str(came.headers) + came.body.decode())
-
-    def test_shown(self) -> None:
-        """With the secret in the path all is there, and its realm has the secret."""
-        connection = self.rig.connect()
-        for target, status in (
-            (f"/{SECRET}/", 200),
-            (f"/{SECRET}/health", 200),
-            (f"/{SECRET}/generate_204", 204),
-            (f"/{SECRET}/v1/_ping", 200),
-            (f"/{SECRET}/v2/", 401),
-        ):
-            with self.subTest(target=target):
-                self.assertEqual(connection.get(target).status, status)
-        realm = connection.get(f"/{SECRET}/v2/").headers["WWW-Authenticate"]
-        self.assertIn(f"https://mirror.example.com/{SECRET}/auth/token", realm)
-
-    def test_in_name(self) -> None:
-        """With the secret as first component a manifest is served; upstream does not see it."""
-        self.rig.hub.will_answer(reply(200, b"{}"))
-        came = self.rig.connect().get(f"/v2/{SECRET}/library/alpine/manifests/latest")
-        self.assertEqual(came.status, 200)
-        self.assertEqual(self.rig.hub.asked[0].target, b"/v2/library/alpine/manifests/latest")
-
-    def test_local_health(self) -> None:
-        """This machine's own monitors need no secret."""
-        for peer in ("127.0.0.1", "::1", "unix"):
-            self.assertEqual(self.rig.connect(peer).get("/health").status, 200)
-
-    def test_never_logged(self) -> None:
-        """The secret stands in no event."""
-        logged = Logged(self)
-        self.rig.hub.will_answer(reply(200, b"{}"), reply(200, b"{}"))
-        connection = self.rig.connect()
-        connection.get(f"/v2/{SECRET}/library/alpine/manifests/latest")
-        connection.get(f"/{SECRET}/v2/library/alpine/manifests/latest")
-        connection.get(f"/{SECRET}/nowhere")
-        self.assertEqual(len(logged.access), 3)
-        self.assertNotIn(SECRET, repr(logged.access))
-
-
-class AllowTests(SynchronousTestCase):
-    """Client networks."""
-
-    def test_outside(self) -> None:
-        """A client outside of server.allow gets 403 whatever it asks for; one inside is served."""
-        rig = Rig(settings(allow=(network("198.51.100.0/24"),)))
-        for target in ("/v2/", "/health", "/", "/nowhere", "/auth/token"):
-            came = rig.connect("203.0.113.7").get(target)
-            self.assertEqual((came.status, came.code), (403, "DENIED"))
-        self.assertEqual(rig.connect("198.51.100.9").get("/v2/").status, 401)
-        self.assertEqual(rig.connect("::ffff:198.51.100.9").get("/v2/").status, 401)
-
-    def test_behind_proxy(self) -> None:
-        """Behind a trusted proxy the client's own address counts."""
-        rig = Rig(
-            settings(allow=(network("198.51.100.0/24"),), trusted_proxies=(network("10.0.0.0/8"),)),
-        )
-        proxy = rig.connect("10.0.0.1")
-        self.assertEqual(proxy.get("/v2/", "X-Forwarded-For: 198.51.100.9").status, 401)
-        self.assertEqual(proxy.get("/v2/", "X-Forwarded-For: 198.51.100.9, 203.0.113.7").status, 403)
-        self.assertEqual(proxy.get("/v2/").status, 403)
 
 
 class ConnectionTests(SynchronousTestCase):

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote, urlencode
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.interfaces import TokenReply, TokenRequest
-from docxy.web.token import MAX_PARAMS
+from docxy.oci.errors import RegistryError
+from docxy.web.channel import MAX_FORM
+from docxy.web.token import MAX_PARAMS, _parse
 from tests.unit.web.rig import Came, Logged, Rig
 
 JSON = ((b"Content-Type", b"application/json"),)
 FORM = "Content-Type: application/x-www-form-urlencoded"
+
+quick = settings(derandomize=True, max_examples=150, deadline=None)
+text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
+pairs = st.lists(st.tuples(text, text), max_size=8)
 
 
 class TokenTests(SynchronousTestCase):
@@ -48,6 +58,13 @@ class TokenTests(SynchronousTestCase):
         self.assertEqual(self.relayed.service, "registry.example")
         self.assertEqual(self.relayed.authorization, b"Basic bWU6cHc=")
         self.assertFalse(self.relayed.form)
+
+    def test_event(self) -> None:
+        """The access log tells for what a token was asked, as upstream spells it."""
+        logged = Logged(self)
+        self.client.get("/auth/token?scope=aws&scope=repository:alpine:pull")
+        [event] = logged.access
+        self.assertEqual((event["upstream"], event["repository"]), ("docker.io", "library/alpine"))
 
     def test_form(self) -> None:
         """A form's parameters follow those of the query."""
@@ -93,3 +110,44 @@ class TokenTests(SynchronousTestCase):
         text = repr(logged.events)
         for secret in ("pw1234", "c2VjcmV0", '"t"'):
             self.assertNotIn(secret, text)
+
+
+class ParseTests(SynchronousTestCase):
+    """The parameters of a query or a form."""
+
+    @quick
+    @given(pairs)
+    def test_round_trip(self, params: list[tuple[str, str]]) -> None:
+        """Whatever a client writes comes out as it went in, order and repetition kept."""
+        self.assertEqual(_parse(urlencode(params).encode()), params)
+        percent = urlencode(params, quote_via=quote, safe="")
+        self.assertEqual(_parse(percent.encode()), params)
+
+    @quick
+    @given(st.binary(max_size=60) | st.text("a1%&=+; \x00", max_size=60).map(str.encode))
+    def test_anything(self, encoded: bytes) -> None:
+        """Bytes of any kind are parameters or our own error, and what was parsed is parsed alike again."""
+        try:
+            params = _parse(encoded)
+        except RegistryError as refused:
+            self.assertEqual(refused.status, 400)
+            return
+        self.assertLessEqual(len(params), MAX_PARAMS)
+        self.assertEqual(_parse(urlencode(params).encode()), params)
+
+    @quick
+    @given(pairs, pairs)
+    def test_joined(self, first: list[tuple[str, str]], second: list[tuple[str, str]]) -> None:
+        """Parameters behind others are the same as alone."""
+        joined = f"{urlencode(first)}&{urlencode(second)}"
+        self.assertEqual(_parse(joined.encode()), first + second)
+
+    def test_hostile(self) -> None:
+        """A form of the largest size that is taken is told at once, whatever it repeats."""
+        for piece in (b"&", b"=", b"%", b"%2", b"+", b"a=b&", b";", b"%00", b"a"):
+            hostile = (piece * MAX_FORM)[:MAX_FORM]
+            with self.subTest(piece=piece):
+                try:
+                    self.assertLessEqual(len(_parse(hostile)), MAX_PARAMS)
+                except RegistryError as refused:
+                    self.assertEqual(refused.status, 400)

@@ -30,11 +30,15 @@ class Containers:
     """One tool of the family, with an empty store for each pull."""
 
     def __init__(
-        self, seat: Seat, tool: Literal["podman", "skopeo", "buildah"], mirrors: Mapping[str, str]
+        self,
+        seat: Seat,
+        tool: Literal["podman", "skopeo", "buildah"],
+        mirrors: Mapping[str, str],
+        insecure: bool = False,
     ) -> None:
         self._seat = seat
         self._tool = tool
-        self._registries = seat.file("registries.conf", registries_conf(mirrors))
+        self._registries = seat.file("registries.conf", registries_conf(mirrors, insecure))
         self._policy = seat.file("policy.json", _POLICY)
         self._auth = seat.file("auth.json", logins({}))
 
