@@ -161,7 +161,7 @@ class BoundedPool(HTTPConnectionPool):
 
     def _drop_doubtful(self, key: Hashable) -> None:
         for connection in list(self._connections.get(key, ())):
-            if self._failures.rank(connection.address) >= connection.answered_at:
+            if self._failures.failed_since(connection.address, connection.answered_at):
                 self._timeouts[connection].cancel()
                 self._removeConnection(key, connection)
 

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from twisted.internet.interfaces import IReactorTime
 
 REMEMBERED = 600.0  # seconds
-GOOD = -1.0  # the rank of what has not failed; moments are never below 0
+GOOD = 0  # the rank of what has not failed
 
 _MAX_NAMES = 1024
 
@@ -23,31 +23,35 @@ class FailureMemory:
     def __init__(self, clock: IReactorTime, max_names: int = _MAX_NAMES) -> None:
         self._clock = clock
         self._max_names = max_names
-        self._failed: OrderedDict[str, float] = OrderedDict()
+        self._count = GOOD
+        self._failed: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    def now(self) -> float:
+        """The present moment, for `failed_since`."""
+        return self._clock.seconds()
 
     def note(self, name: str) -> None:
         """``name`` has failed now; an empty one is nobody's."""
         if not name:
             return
-        self._failed[name] = self.now()
+        self._count += 1
+        self._failed[name] = (self.now(), self._count)
         self._failed.move_to_end(name)
         if len(self._failed) > self._max_names:
             self._failed.popitem(last=False)
-
-    def now(self) -> float:
-        """The present moment, as ranks tell moments."""
-        return self._clock.seconds()
 
     def bad(self, name: str) -> bool:
         """Whether ``name`` failed lately."""
         return self.rank(name) != GOOD
 
-    def rank(self, name: str) -> float:
+    def rank(self, name: str) -> int:
         """A sort key: `GOOD` ones first, then those whose last failure is longest ago."""
-        failed_at = self._failed.get(name)
-        if failed_at is None:
-            return GOOD
+        failed_at, number = self._failed.get(name, (self.now(), GOOD))
         if self.now() - failed_at < REMEMBERED:
-            return failed_at
+            return number
         del self._failed[name]
         return GOOD
+
+    def failed_since(self, name: str, moment: float) -> bool:
+        """Whether ``name`` failed lately, and not before ``moment``."""
+        return self.bad(name) and self._failed[name][0] >= moment

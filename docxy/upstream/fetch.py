@@ -86,7 +86,8 @@ class Upstream:
 
     def again(self, target: bytes, headers: HeaderLines, avoid: frozenset[str]) -> Deferred[Reply]:
         for name in avoid:
-            self._failures.note(name)
+            if not self._failures.bad(name):
+                self._failures.note(name)
         work = self._again(Question(b"GET", target, headers), avoid)
         return within(self._limits.first_header, self._clock, work)
 
@@ -263,6 +264,8 @@ def _note(failures: FailureMemory, attempt: Attempt, outcome: Reply | UpstreamEr
     if isinstance(outcome, Reply):
         failed, is_absent = outcome.status >= 500, False
         address = outcome.address
+        if failures.bad(address):
+            failures.note(address)  # where all have failed they take turns
     else:
         failed, is_absent = not attempt.is_final, isinstance(outcome, UpstreamUnreachable | UpstreamTimedOut)
         address = attempt.address

@@ -29,11 +29,19 @@ class FailureMemoryTests(SynchronousTestCase):
 
     def test_rank(self) -> None:
         """Sorted by rank, the good come first in their order, then the failures that are longest ago."""
-        for name in ("b", "a"):
-            self.memory.note(name)
-            self.clock.advance(1)
-        self.memory.note("b")
+        for name in ("b", "a", "b"):
+            self.memory.note(name)  # at one moment: their order counts all the same
         self.assertEqual(sorted(("b", "d", "a", "c"), key=self.memory.rank), ["d", "c", "a", "b"])
+
+    def test_since(self) -> None:
+        """A failure counts against what proved good before it, and at that moment."""
+        self.clock.advance(5)
+        self.memory.note("a")
+        self.clock.advance(5)
+        told = [self.memory.failed_since(name, moment) for name, moment in (("a", 5), ("a", 6), ("b", 0))]
+        self.assertEqual(told, [True, False, False])
+        self.clock.advance(REMEMBERED)
+        self.assertFalse(self.memory.failed_since("a", 0))
 
     def test_bounded(self) -> None:
         """No more names are kept than that; the oldest failure is forgotten first."""
