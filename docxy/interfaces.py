@@ -148,6 +148,7 @@ class Unbroken(Protocol):
         ask: Ask | None,
         upstream: UpstreamSettings,
         ahead: Ask | None = None,
+        /,
     ) -> IBody: ...
 
 

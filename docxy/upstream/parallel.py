@@ -142,7 +142,8 @@ class ParallelBody:
             return
         self._pumping = True
         try:
-            while not self._ended and (self._step() or self._plan()):
+            # Planning comes first: a front that is passed on has its successor in line.
+            while not self._ended and (self._plan() or self._step()):
                 pass
         finally:
             self._pumping = False
