@@ -198,8 +198,9 @@ class MirrorService(Service):
 
 
 def _raise_file_limit(settings: Settings) -> Iterator[str]:
-    """Allow as many sockets as the settings may need (two a relay), or tell that there are too few."""
-    needed = 2 * settings.limits.relays + 256
+    """Allow as many sockets as the settings may need, or tell that there are too few."""
+    connections = max(upstream.connections for upstream in settings.upstreams)
+    needed = (1 + connections) * settings.limits.relays + 256
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)

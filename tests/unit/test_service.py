@@ -256,6 +256,16 @@ class StartTests(ServiceCase):
             warnings = list(service._raise_file_limit(settings()))
             self.assertEqual((limits[-1][0], len(warnings)), (raised, said))
 
+    def test_file_limit_of_connections(self) -> None:
+        """A relay that takes several connections to its upstream needs so many more files."""
+        found = settings()
+        wide = replace(found.upstreams[0], name="wide.example", connections=4)
+        limits = [(100, 100_000)]
+        self.patch(resource, "getrlimit", lambda _: limits[-1])
+        self.patch(resource, "setrlimit", lambda _, new: limits.append(new))
+        list(service._raise_file_limit(replace(found, upstreams=(*found.upstreams, wide))))
+        self.assertEqual(limits[-1][0], 5 * 4096 + 256)
+
     def test_log(self) -> None:
         """An application's log is written as the settings say; another parent's is not ours."""
         self.patch(sys, "argv", ["twistd", "-n"])
