@@ -8,20 +8,35 @@ manifests and the choice of what is verified.  Takes answers and makes answers; 
 from __future__ import annotations
 
 from docxy.answers import Answer, Caller, Stream
-from docxy.interfaces import HeaderLines, Reply, Span
-from docxy.oci.errors import RANGE_INVALID, UNAVAILABLE, RegistryError
+from docxy.interfaces import HeaderLines, Reply, Span, UpstreamBroken
+from docxy.oci.errors import RANGE_INVALID, RegistryError
 from docxy.oci.headers import Answer as HeaderKind
 from docxy.oci.headers import request_to_upstream, response_to_client
 from docxy.oci.names import Digest
 from docxy.oci.ranges import ByteRange, ContentRange, parse_content_range, parse_range, resolve
 from docxy.oci.routes import Kind, Route
 from docxy.oci.verify import DigestMismatch, Verifier
+from docxy.policy.addressing import Target
 from docxy.settings.values import UpstreamSettings
 
 _KINDS: dict[Kind, HeaderKind] = {Kind.MANIFEST: "manifest", Kind.BLOB: "blob"}
 _CONDITIONS = (b"if-none-match", b"if-modified-since")
 _RANGES = (b"Range", b"If-Range")
 _DIGEST = b"Docker-Content-Digest"
+
+
+def request_target(route: Route, target: Target) -> bytes:
+    """Path and query as upstream spells them, made of parsed pieces only."""
+    name = str(target.repository)
+    path = {
+        Kind.MANIFEST: f"/v2/{name}/manifests/{route.reference}",
+        Kind.BLOB: f"/v2/{name}/blobs/{route.reference}",
+        Kind.TAGS: f"/v2/{name}/tags/list",
+        Kind.REFERRERS: f"/v2/{name}/referrers/{route.reference}",
+        Kind.CATALOG: "/v2/_catalog",
+    }[route.kind]
+    query = b"?" + route.query if route.query else b""
+    return path.encode("ascii") + query
 
 
 def request_headers(route: Route, caller: Caller, authorization: bytes | None) -> list[tuple[bytes, bytes]]:
@@ -111,7 +126,7 @@ def manifest(route: Route, caller: Caller, reply: Reply, body: bytes) -> Answer:
     """
     A manifest, checked against its digest where that is known, cut to the client's range.
 
-    Raises 502 for one whose bytes are not what their digest says.
+    Raises `UpstreamBroken` for one whose bytes are not what their digest says, and 416.
     """
     _check_manifest(route, reply, body)
     headers = _headers(route, reply)
@@ -134,7 +149,7 @@ def _check_manifest(route: Route, reply: Reply, body: bytes) -> None:
     try:
         verifier.finish()
     except DigestMismatch as error:
-        raise UNAVAILABLE.error(f"upstream sent a broken manifest: {error}", status=502) from None
+        raise UpstreamBroken(f"it sent a broken manifest: {error}") from None
 
 
 def _told_digest(reply: Reply) -> Digest | None:

@@ -48,6 +48,10 @@ class UpstreamBroken(UpstreamError):
     """What came was not an answer: cut off, too large, or not allowed to be followed."""
 
 
+class UpstreamTooLarge(UpstreamBroken):
+    """What came is larger than is read."""
+
+
 class UpstreamRefused(UpstreamBroken):
     """It said no, and would say so again."""
 
@@ -70,8 +74,8 @@ class IBody(Interface):
         """
         All of it, of at most ``limit`` bytes; cancelling ends its connection.
 
-        Fails with `UpstreamBroken` when it is larger or breaks off, and with
-        `UpstreamTimedOut` when it does not come to its end.
+        Fails with `UpstreamTooLarge` when it is larger, with `UpstreamBroken`
+        when it breaks off, and with `UpstreamTimedOut` when it does not come to its end.
         """
 
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 
 from docxy import content
 from docxy.answers import Answer, Caller, Stream, in_time, refusal, unavailable
@@ -25,9 +26,11 @@ from docxy.interfaces import (
     ITokenSource,
     IUpstream,
     Reply,
+    Span,
     Unbroken,
     UpstreamBroken,
     UpstreamError,
+    UpstreamTooLarge,
 )
 from docxy.oci.errors import NAME_UNKNOWN, RANGE_INVALID, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
 from docxy.oci.headers import response_to_client
@@ -42,6 +45,9 @@ from docxy.settings.values import LimitSettings
 
 MAX_MANIFEST = 5 << 20  # bytes; clients refuse from 4 MiB on
 MAX_SEARCH = 1 << 20  # bytes
+TRIES = 3  # of a pull whose answers are broken, within the time for its first header
+
+_log = Logger()
 
 _Send = Callable[[bytes, HeaderLines, frozenset[str]], Deferred[Reply]]
 
@@ -80,13 +86,37 @@ class Mirror:
         return replace(answer, headers=(*answer.headers, (b"OCI-Namespace", target.ns.encode("ascii"))))
 
     async def _pull(self, route: Route, target: Target, caller: Caller) -> Answer:
+        """Ask until an answer is right, of hosts that have not sent a broken one first."""
+        avoid = self._heed_misfits(route, target, caller)
+        tries = 0
+        while True:
+            tries += 1
+            authorization, reply = await self._admitted(route, target, caller, avoid)
+            try:
+                return await self._answer(route, target, caller, authorization, reply)
+            except UpstreamBroken as error:
+                if isinstance(error, UpstreamTooLarge) or tries == TRIES:
+                    raise
+                _log.warn("{host}: {error}; asked again", host=reply.host, error=str(error))
+                avoid |= {reply.host}
+
+    async def _admitted(
+        self, route: Route, target: Target, caller: Caller, avoid: frozenset[str]
+    ) -> tuple[bytes | None, Reply]:
+        """The answer to a credential, which is taken anew where one of ours was refused."""
         authorization = await self._auth.credential(target, caller, _scopes(route, target))
-        reply = await self._ask(route, target, caller, authorization)
+        reply = await self._ask(route, target, caller, authorization, avoid)
         if authorization is not None and _refuses_us(target, reply):
             reply.body.drop()
             self._tokens[target.upstream.name].forget(authorization)
             authorization = await self._auth.credential(target, caller, _scopes(route, target))
-            reply = await self._ask(route, target, caller, authorization)
+            reply = await self._ask(route, target, caller, authorization, avoid)
+        return authorization, reply
+
+    async def _answer(
+        self, route: Route, target: Target, caller: Caller, authorization: bytes | None, reply: Reply
+    ) -> Answer:
+        """What the client is told; raises `UpstreamBroken` where another try may bring more."""
         if reply.status >= 400:
             return await self._refused(route, target, caller, reply)
         if not content.fits(route, caller, reply):
@@ -98,12 +128,18 @@ class Mirror:
             length = await self._length(route, target, caller, authorization, reply)
             return content.head(route, reply, length)
         if route.kind is Kind.MANIFEST:
-            return content.manifest(route, caller, reply, await reply.body.read(MAX_MANIFEST))
+            return content.manifest(route, caller, reply, await self._whole(target, reply))
         if route.kind is Kind.BLOB:
             answer = content.blob(route, target.upstream, caller, reply)
         else:
             answer = self._list(route, target, caller, reply)
         return self._unbroken(answer, route, target, caller)
+
+    async def _whole(self, target: Target, reply: Reply) -> bytes:
+        """A manifest's bytes; one that stalls is a broken one."""
+        watched = self._mend(reply, Span(0, reply.length, None), Course(), None, target.upstream)
+        body: bytes = await watched.read(MAX_MANIFEST)
+        return body
 
     def _unbroken(self, answer: Answer, route: Route, target: Target, caller: Caller) -> Answer:
         """The same, with a body that mends itself where it can be mended."""
@@ -128,7 +164,7 @@ class Mirror:
 
             def part(authorization: bytes | None) -> Deferred[Reply]:
                 headers = content.part_headers(caller, authorization, wanted)
-                return send(_upstream_target(route, target), headers, shunned)
+                return send(content.request_target(route, target), headers, shunned)
 
             return Deferred.fromCoroutine(self._part(route, target, caller, part))
 
@@ -153,13 +189,19 @@ class Mirror:
         tokens.forget(authorization)
         return await part(await tokens.bearer(scopes))
 
-    async def _ask(self, route: Route, target: Target, caller: Caller, authorization: bytes | None) -> Reply:
+    async def _ask(
+        self,
+        route: Route,
+        target: Target,
+        caller: Caller,
+        authorization: bytes | None,
+        avoid: frozenset[str],
+    ) -> Reply:
         key = self._quota_key(route, target, caller, authorization)
         self._heed_quota(target, key)
-        avoid = self._heed_misfits(route, target, caller)
         headers = content.request_headers(route, caller, authorization)
         upstream = self._upstreams[target.upstream.name]
-        path = _upstream_target(route, target)
+        path = content.request_target(route, target)
         try:
             reply: Reply = await upstream.fetch(caller.method, path, headers, avoid)
         except BaseException:
@@ -215,7 +257,7 @@ class Mirror:
         """
         blob = (target.upstream.name, str(route.reference))
         hosts = self._misfits.hosts(blob, self._clock.seconds())
-        if hosts and content.is_tail(caller):
+        if hosts and not caller.is_head and content.is_tail(caller):
             raise RANGE_INVALID.error("the bytes before this range were wrong; begin anew")
         return hosts
 
@@ -249,7 +291,7 @@ class Mirror:
         probe: HeaderLines = [*headers, (b"Range", b"bytes=0-0")]
         upstream = self._upstreams[target.upstream.name]
         try:
-            answer: Reply = await upstream.fetch(b"GET", _upstream_target(route, target), probe)
+            answer: Reply = await upstream.fetch(b"GET", content.request_target(route, target), probe)
         except UpstreamError:
             return None
         answer.body.drop()
@@ -284,20 +326,6 @@ def _scopes(route: Route, target: Target) -> tuple[Scope, ...]:
     if target.repository is None:
         return (Scope("registry", "catalog", ("*",)),)
     return (Scope("repository", str(target.repository), ("pull",)),)
-
-
-def _upstream_target(route: Route, target: Target) -> bytes:
-    """Path and query as upstream spells them, made of parsed pieces only."""
-    name = str(target.repository)
-    path = {
-        Kind.MANIFEST: f"/v2/{name}/manifests/{route.reference}",
-        Kind.BLOB: f"/v2/{name}/blobs/{route.reference}",
-        Kind.TAGS: f"/v2/{name}/tags/list",
-        Kind.REFERRERS: f"/v2/{name}/referrers/{route.reference}",
-        Kind.CATALOG: "/v2/_catalog",
-    }[route.kind]
-    query = b"?" + route.query if route.query else b""
-    return path.encode("ascii") + query
 
 
 def _refuses_us(target: Target, reply: Reply) -> bool:

@@ -32,6 +32,7 @@ from docxy.interfaces import (
     TokenReply,
     TokenRequest,
     UpstreamBroken,
+    UpstreamTooLarge,
 )
 from docxy.oci.scopes import Scope
 from docxy.settings.values import UpstreamSettings
@@ -175,7 +176,7 @@ class _Collector(Protocol):
         self._content += data
         if len(self._content) > self._limit:
             self._body.stopped = True
-            self.done.errback(UpstreamBroken(f"the answer is larger than {self._limit} bytes"))
+            self.done.errback(UpstreamTooLarge(f"the answer is larger than {self._limit} bytes"))
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         if self.done.called:

@@ -15,7 +15,7 @@ from twisted.web.http import PotentialDataLoss
 from twisted.web.iweb import IResponse
 from zope.interface import implementer
 
-from docxy.interfaces import IBody, UpstreamBroken, UpstreamTimedOut
+from docxy.interfaces import IBody, UpstreamBroken, UpstreamError, UpstreamTimedOut, UpstreamTooLarge
 
 DROP_LIMIT = 65536  # bytes read on to save a connection; more is dearer than a new one
 DROP_SECONDS = 10.0  # to wait for those bytes; then the connection is not worth it
@@ -37,7 +37,7 @@ class ResponseBody:
         self._response.deliverBody(Drop(self._clock))
 
     def read(self, limit: int) -> Deferred[bytes]:
-        collector = _Collector(limit)
+        collector = Collector(limit)
         self._response.deliverBody(collector)
         return collector.done.addTimeout(READ_SECONDS, self._clock, _late)
 
@@ -75,8 +75,8 @@ def close(protocol: Protocol) -> None:
         protocol.transport.stopProducing()  # type: ignore[attr-defined]  # an IPushProducer here
 
 
-class _Collector(Protocol):
-    """All bytes of a body, or `UpstreamBroken`."""
+class Collector(Protocol):
+    """All bytes of a body in ``done``, as `IBody.read` has it."""
 
     def __init__(self, limit: int) -> None:
         self.done: Deferred[bytes] = Deferred(self._cancelled)
@@ -94,7 +94,7 @@ class _Collector(Protocol):
         self._content += data
         if len(self._content) > self._limit:
             self._content.clear()
-            self.done.errback(UpstreamBroken(f"the answer is larger than {self._limit} bytes"))
+            self.done.errback(UpstreamTooLarge(f"the answer is larger than {self._limit} bytes"))
             close(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
@@ -102,5 +102,7 @@ class _Collector(Protocol):
             return
         if reason.check(ResponseDone, PotentialDataLoss):
             self.done.callback(bytes(self._content))
+        elif reason.check(UpstreamError):
+            self.done.errback(reason)
         else:
             self.done.errback(UpstreamBroken("the answer broke off"))

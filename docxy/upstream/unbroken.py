@@ -34,7 +34,7 @@ from docxy.interfaces import Ask, Course, IBody, Reply, Span, UpstreamBroken, Up
 from docxy.policy.retry import Budget, Patience, told_wait
 from docxy.settings.values import LimitSettings, UpstreamSettings
 from docxy.upstream.attempt import host_of
-from docxy.upstream.body import close
+from docxy.upstream.body import Collector, close
 from docxy.upstream.leg import Leg
 from docxy.upstream.pace import Care, Pace
 from docxy.upstream.parts import Part, Unfit, first_part, is_end, next_part
@@ -108,8 +108,9 @@ class UnbrokenBody:
         return True
 
     def read(self, limit: int) -> Deferred[bytes]:
-        read: Deferred[bytes] = self._reply.body.read(limit)
-        return read
+        collector = Collector(limit)
+        self.deliver(collector)
+        return collector.done
 
     # From the sink: IPushProducer
 

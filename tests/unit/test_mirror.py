@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.internet.defer import CancelledError, Deferred
 
 from docxy.answers import Answer
 from docxy.interfaces import Reply, Span, UpstreamBroken, UpstreamTimedOut, UpstreamUnreachable
-from docxy.mirror import MAX_MANIFEST, MAX_SEARCH
+from docxy.mirror import MAX_MANIFEST, MAX_SEARCH, TRIES
 from docxy.testing import MemoryBody, reply
 from tests.unit.mirror_rig import (
     BLOB,
@@ -119,10 +121,10 @@ class TargetTests(MirrorTests):
     def test_unasked(self) -> None:
         """Answers that were not asked for are broken ones, and are let go: 206, 304, 204, redirects."""
         for url, status in ((MANIFEST, 304), (MANIFEST, 206), (BLOB, 206), (BLOB, 204), (BLOB, 307)):
-            body = MemoryBody(CONTENT)
-            self.hub.will_answer(reply(status, body))
-            refused = self.refused(self.rig.pull(url))
-            self.assertEqual((refused.status, body.fate), (502, "dropped"), (url, status))
+            bodies = [MemoryBody(CONTENT) for _ in range(TRIES)]
+            self.hub.will_answer(*(reply(status, body) for body in bodies))
+            self.assertEqual(self.refused(self.rig.pull(url)).status, 502, (url, status))
+            self.assertEqual({body.fate for body in bodies}, {"dropped"})
 
 
 class ManifestTests(MirrorTests):
@@ -151,15 +153,44 @@ class ManifestTests(MirrorTests):
             body.close()
 
     def test_broken(self) -> None:
-        """A manifest that breaks off is 502, never a part of it."""
-        self.hub.will_answer(reply(200, MemoryBody(CONTENT, end="broken")))
+        """A manifest that breaks off three times is 502, never a part of it."""
+        self.hub.will_answer(*(reply(200, MemoryBody(CONTENT, end="broken")) for _ in range(TRIES)))
         self.assertEqual(self.refused(self.rig.pull(MANIFEST)).status, 502)
+        self.assertEqual(len(self.rig.asked()), TRIES)
 
     def test_wrong(self) -> None:
-        """A manifest that is not what its digest says is 502."""
-        self.hub.will_answer(reply(200, CONTENT[1:]))
+        """A manifest that three times is not what its digest says is 502."""
+        self.hub.will_answer(*(reply(200, CONTENT[1:]) for _ in range(TRIES)))
         refused = self.refused(self.rig.pull(BY_DIGEST))
         self.assertEqual((refused.status, refused.code), (502, "UNAVAILABLE"))
+        self.assertIn("docker.io: it sent a broken manifest", refused.message)
+
+    def test_asked_again(self) -> None:
+        """A broken one is asked for again, elsewhere where that can be, and the right one goes out."""
+        told = [(b"Docker-Content-Digest", DIGEST.encode())]
+        for url in (MANIFEST, BY_DIGEST):
+            cut = reply(200, MemoryBody(CONTENT[1:], end="broken"), host="a")
+            wrong = reply(200, CONTENT[1:], told, host="b")
+            nonsense = reply(206, CONTENT, told, host="b")
+            for second in (wrong, nonsense):
+                first = replace(cut, body=MemoryBody(CONTENT[1:], end="broken"))
+                answer = self.pulled(url, first, second, reply(200, CONTENT, told))
+                self.assertEqual((answer.status, answer.content), (200, CONTENT))
+                asked = self.rig.asked()[-3:]
+                self.assertEqual([each.avoid for each in asked], [set(), {"a"}, {"a", "b"}])
+                self.assertEqual(len({(each.target, each.headers) for each in asked}), 1)
+
+    def test_refused_again(self) -> None:
+        """What the registry says to the second asking is said to the client."""
+        answer = self.pulled(BY_DIGEST, reply(200, CONTENT[1:]), reply(404, b"{}"))
+        self.assertEqual((answer.status, answer.content), (404, b"{}"))
+
+    def test_still_in_time(self) -> None:
+        """All tries have 25 seconds together."""
+        self.hub.will_answer(reply(200, CONTENT[1:]), Deferred())
+        pulling = self.rig.pull(BY_DIGEST)
+        self.rig.clock.advance(25)
+        self.assertEqual(self.refused(pulling).status, 504)
 
     def test_not_modified(self) -> None:
         """304 reaches who set a condition, for lists and blobs too."""
