@@ -8,7 +8,7 @@ server nor sockets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -156,7 +156,7 @@ class Mirror:
 
     def _asker(self, route: Route, target: Target, caller: Caller, send: _Send) -> Ask:
         """How a part of this pull's blob is asked for; hosts that sent wrong bytes of it are avoided."""
-        blob = (target.upstream.name, str(route.reference))
+        blob = _blob(route, target)
 
         def ask(first: int, end: int | None, avoid: frozenset[str]) -> Deferred[Reply]:
             wanted = ByteRange(first, None if end is None else end - 1)
@@ -246,7 +246,7 @@ class Mirror:
     def note_misfit(self, route: Route, target: Target, course: Course) -> None:
         """The bytes of a blob did not fit its digest: who sent them is avoided for a while."""
         now = self._clock.seconds()
-        self._misfits.remember((target.upstream.name, str(route.reference)), course.hosts, now)
+        self._misfits.remember(_blob(route, target), course.hosts, now)
 
     def _heed_misfits(self, route: Route, target: Target, caller: Caller) -> frozenset[str]:
         """
@@ -255,8 +255,7 @@ class Mirror:
         Raises 416 for the rest of wrong bytes: a client that begins anew gets
         right ones, one that resumes would end with a digest that cannot fit.
         """
-        blob = (target.upstream.name, str(route.reference))
-        hosts = self._misfits.hosts(blob, self._clock.seconds())
+        hosts = self._misfits.hosts(_blob(route, target), self._clock.seconds())
         if hosts and not caller.is_head and content.is_tail(caller):
             raise RANGE_INVALID.error("the bytes before this range were wrong; begin anew")
         return hosts
@@ -326,6 +325,11 @@ def _scopes(route: Route, target: Target) -> tuple[Scope, ...]:
     if target.repository is None:
         return (Scope("registry", "catalog", ("*",)),)
     return (Scope("repository", str(target.repository), ("pull",)),)
+
+
+def _blob(route: Route, target: Target) -> Hashable:
+    """By what wrong bytes are remembered: a manifest of the same digest is another content."""
+    return target.upstream.name, route.kind, route.reference
 
 
 def _refuses_us(target: Target, reply: Reply) -> bool:
