@@ -45,7 +45,7 @@ class Pace:
 
     def restart(self) -> None:
         """Count anew: the body or its reader's mind has changed."""
-        self._heard = False
+        self._heard = True  # what has passed of the time that is told next was before
         self._quiet = 0.0
         self._taken = 0
         self._seconds = 0.0
