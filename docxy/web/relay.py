@@ -158,9 +158,8 @@ class BodyRelay(Protocol):
             self.transport.pauseProducing()  # type: ignore[attr-defined]
 
     def _cancelled(self, _: Deferred[int]) -> None:
-        if self._open:
-            self._stop()
-            close(self)
+        self._stop()
+        close(self)
 
     # Time
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -20,18 +22,19 @@ from .conftest import Seats, Start
 from .rig import hub as places
 from .rig.clients import Seat
 from .rig.faulty_origin import REPOSITORY, Content, Origin, interval, noise
-from .rig.faulty_plans import CLIENTS_TOKEN, FAULTS, FLIPPED, SHORT, UNUSED, Fault, Way
-from .rig.faulty_ways import CRAWL, attempt, plan
+from .rig.faulty_plans import CLIENTS_TOKEN, FAULTS, FLIPPED, OK, RANGES, SHORT, UNUSED, Fault, Way
+from .rig.faulty_ways import CRAWL, WIDE, attempt, plan
 from .rig.hub import Hub
 from .rig.mirror import CHECKOUT, Mirror
+from .rig.seed import MIB
 
 DOCUMENTED = CHECKOUT / "docs" / "faults.csv"
-RANGES: dict[Way, str] = {"range": "bytes=1000003-", "suffix": "bytes=-3000001"}
 MANIFEST_RANGES: dict[Way, str] = {"range": "bytes=100-", "suffix": "bytes=-300"}
 HEADS: dict[Way, str] = {
     "whole": "GET",
     "range": "GET from a byte on",
     "suffix": "GET of the last bytes",
+    "parallel": "GET, connections = 4",
 }
 
 
@@ -77,12 +80,10 @@ def unbroken(hub: Hub, start: Start) -> Mirror:
     return start(plan(hub, "unbroken", places.UNBROKEN, crawl=CRAWL))
 
 
-@pytest.fixture
-def origin(hub: Hub, request: pytest.FixtureRequest) -> Iterator[Origin]:
-    """The upstream, not started, with a layer that no other case has."""
-    made = Origin(hub, noise(request.node.name))
-    yield made
-    made.close()
+@pytest.fixture(scope="module")
+def parallel(hub: Hub, start: Start) -> Mirror:
+    """https://parallel.test: the same, over several connections."""
+    return start(plan(hub, "parallel", places.PARALLEL, crawl=CRAWL, **WIDE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,29 +124,60 @@ def outcome(seat: Seat, base: str, wanted: Wish, flipped: bool) -> str:
         return SHORT
     assert code == 0, f"curl: exit {code}"
     assert (answer.status, answer.body == wanted.right) == (206 if wanted.range else 200, True)
-    return "ok"
+    return OK
 
 
-CASES = [pytest.param(fault, way, id=f"{fault.name}-{way}") for fault in FAULTS for way in HEADS]
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Where a fault is played: the hub, the mirror of each way, and the clients' place."""
+
+    hub: Hub
+    mirrors: dict[Way, Mirror]
+    seat: Seats
+
+    def play(self, fault: Fault, ways: Sequence[Way]) -> dict[Way, str]:
+        """How each way ends before one origin that has the fault, all at one time."""
+        origin = Origin(self.hub, noise(f"{fault.name} {ways}", 8 * MIB))
+        others = fault.apply(origin) or []
+        with closing(origin.start(*others)), ThreadPoolExecutor(len(ways)) as pool:
+            seen = pool.map(lambda way: self._see(fault, way, origin.content), ways)
+            return dict(zip(ways, seen, strict=True))
+
+    def _see(self, fault: Fault, way: Way, content: Content) -> str:
+        wanted = wish(content, fault.kind, way)
+        try:
+            return outcome(self.seat(f"matrix-{way}"), self.mirrors[way].url, wanted, fault.name == FLIPPED)
+        except AssertionError as wrong:
+            return f"WRONG: {wrong}".partition("\n")[0]
 
 
-@pytest.mark.parametrize(("fault", "way"), CASES)
-def test_fault(unbroken: Mirror, origin: Origin, table: Table, seat: Seats, fault: Fault, way: Way) -> None:
-    """The client gets the right bytes, or where there are none a failure that it sees."""
-    if fault.ends[way] == UNUSED:
-        table.seen[fault.name, way] = UNUSED
-        return
-    others = fault.apply(origin) or []
-    origin.start(*others)
-    try:
-        seen = outcome(
-            seat("matrix"), unbroken.url, wish(origin.content, fault.kind, way), fault.name == FLIPPED
-        )
-    except AssertionError:
-        table.seen[fault.name, way] = "WRONG"
-        raise
-    table.seen[fault.name, way] = seen
-    assert seen == fault.ends[way]
+@pytest.fixture(scope="module")
+def stage(hub: Hub, unbroken: Mirror, parallel: Mirror, seat: Seats) -> Stage:
+    """Where the faults are played."""
+    mirrors = {way: parallel if way == "parallel" else unbroken for way in HEADS}
+    return Stage(hub, mirrors, seat)
+
+
+@pytest.mark.parametrize("fault", [pytest.param(fault, id=fault.name) for fault in FAULTS])
+def test_fault(stage: Stage, table: Table, fault: Fault) -> None:
+    """Each way of asking gets the right bytes, or where there are none a failure that the client sees."""
+    ways = [way for way in HEADS if fault.ends[way] != UNUSED]
+    seen: dict[Way, str] = dict.fromkeys(HEADS, UNUSED)
+    for some in [ways] if fault.even else [[way] for way in ways]:
+        seen |= stage.play(fault, some)
+    table.seen |= {(fault.name, way): how for way, how in seen.items()}
+    assert seen == fault.ends
+
+
+def test_wide(hub: Hub, parallel: Mirror, seat: Seats) -> None:
+    """A blob comes over as many connections as are set, at one time, and hardly a byte of it twice."""
+    content = noise("wide", 16 * MIB)
+    origin = Origin(hub, content)
+    origin.cdn.script = lambda asked: replace(origin.blob(asked), pace=4_000_000)
+    with closing(origin.start()):
+        assert outcome(seat("wide"), parallel.url, wish(content, "blob", "whole"), False) == OK
+    assert origin.cdn.at_once == WIDE["connections"]
+    assert origin.cdn.sent <= 1.25 * len(content.layer)
 
 
 def test_documented(table: Table) -> None:

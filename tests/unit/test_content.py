@@ -12,7 +12,11 @@ from docxy import content
 from docxy.answers import Answer, Caller
 from docxy.interfaces import HeaderLines, Reply, Span
 from docxy.oci.errors import RegistryError
+from docxy.oci.names import Repository
+from docxy.oci.ranges import ByteRange
+from docxy.oci.routes import parse
 from docxy.oci.verify import DigestMismatch
+from docxy.policy.addressing import Target
 from docxy.testing import MemoryBody, reply
 from tests.unit.content_rig import RANGES, TYPE, caller, expected, ranged, route
 from tests.unit.mirror_rig import BLOB, BY_DIGEST, CONTENT, DIGEST, HUB, MANIFEST, body_of, stream_of, values
@@ -37,6 +41,41 @@ class RequestTests(SynchronousTestCase):
         ):
             asked = content.request_headers(route(path), caller(*lines, method=method), None)
             self.assertEqual(asked, wanted, (path, method))
+
+    def test_part(self) -> None:
+        """A part is asked for in the client's words, but by our range and without conditions."""
+        lines = (
+            (b"Range", b"bytes=5-"),
+            (b"If-Range", b'"x"'),
+            (b"If-None-Match", b'"y"'),
+            (b"Accept", b"*/*"),
+        )
+        rest = [(b"Accept", b"*/*"), (b"Accept-Encoding", b"identity"), (b"Authorization", b"Bearer a")]
+        for wanted, told in ((ByteRange(7, 9), b"bytes=7-9"), (ByteRange(7, None), b"bytes=7-")):
+            asked = content.part_headers(caller(*lines), b"Bearer a", wanted)
+            self.assertEqual(asked, [*rest, (b"Range", told)])
+
+    def test_target(self) -> None:
+        """Path and query are made of what was parsed."""
+        target = Target(HUB, Repository.parse("a/b"), "", "/hub", None, False, "path")
+        for path in (BLOB, MANIFEST, f"/v2/a/b/referrers/{DIGEST}", "/v2/a/b/tags/list", "/v2/_catalog"):
+            asked = parse(b"GET", path.encode(), b"n=5")
+            told = path.replace("library/alpine", "a/b").encode() + b"?n=5"
+            self.assertEqual(content.request_target(asked, target), told)
+        self.assertEqual(content.request_target(route("/v2/_catalog"), target), b"/v2/_catalog")
+
+    def test_tail(self) -> None:
+        """A tail is one range that begins behind the first byte."""
+        for value, expected_ in (
+            ("bytes=1-", True),
+            ("bytes=5-9", True),
+            ("bytes=0-", False),
+            ("bytes=-5", False),
+            ("bytes=1-2,5-6", False),
+            ("rows=1-", False),
+        ):
+            self.assertEqual(content.is_tail(ranged(value)), expected_, value)
+        self.assertFalse(content.is_tail(caller()))
 
 
 class FitsTests(SynchronousTestCase):
@@ -137,7 +176,9 @@ class BlobTests(SynchronousTestCase):
         """A blob of unknown size is relayed so, and verified; no range can be cut from it."""
         for who in (caller(), ranged("bytes=5-9")):
             answer = self.made(who, reply(200, MemoryBody(CONTENT)))
-            self.assertEqual((answer.status, answer.length, stream_of(answer).span), (200, None, Span(0, None, None)))
+            self.assertEqual(
+                (answer.status, answer.length, stream_of(answer).span), (200, None, Span(0, None, None))
+            )
             self.assertIsNotNone(stream_of(answer).verifier)
 
     def test_partial(self) -> None:
@@ -229,7 +270,9 @@ class StreamedTests(SynchronousTestCase):
         answer = content.streamed(caller(), reply(200, CONTENT), [TYPE])
         self.assertEqual((answer.headers, answer.length), ((TYPE,), SIZE))
         self.assertEqual((body_of(answer).fate, stream_of(answer).verifier), ("untaken", None))
-        self.assertEqual((stream_of(answer).span, stream_of(answer).is_mendable), (Span(0, SIZE, None), False))
+        self.assertEqual(
+            (stream_of(answer).span, stream_of(answer).is_mendable), (Span(0, SIZE, None), False)
+        )
 
     def test_head(self) -> None:
         """A HEAD tells of it only."""

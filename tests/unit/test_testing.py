@@ -210,15 +210,18 @@ class UpstreamTests(SynchronousTestCase):
 
     def test_record(self) -> None:
         """What was asked is kept in order."""
-        upstream = FakeUpstream(reply(), reply(), reply())
+        upstream = FakeUpstream(reply(), reply(), reply(), reply())
         for asking in (
             upstream.fetch(b"HEAD", b"/v2/a", [(b"Accept", b"b"), (b"accept", b"c")]),
             upstream.ping([]),
             upstream.search(b"q=x"),
+            upstream.again(b"/v2/b", [], frozenset({"h"})),
         ):
             self.successResultOf(asking)
         told = [(each.method, each.target) for each in upstream.asked]
-        self.assertEqual(told, [(b"HEAD", b"/v2/a"), (b"GET", b"/v2/"), (b"GET", b"/v1/search?q=x")])
+        wanted = [(b"HEAD", b"/v2/a"), (b"GET", b"/v2/"), (b"GET", b"/v1/search?q=x"), (b"GET", b"/v2/b")]
+        self.assertEqual(told, wanted)
+        self.assertEqual([each.avoid for each in upstream.asked], [set(), set(), set(), {"h"}])
         self.assertEqual(upstream.asked[0].lines(b"Accept"), [b"b", b"c"])
 
     def test_script_over(self) -> None:
@@ -237,6 +240,8 @@ class TokenSourceTests(SynchronousTestCase):
         self.assertEqual(self.successResultOf(source.bearer(SCOPES)), b"Bearer a")
         self.assertIsNone(self.successResultOf(source.bearer(())))
         source.forget(b"Bearer a")
+        source.doubt()
+        self.assertEqual(source.doubts, 1)
         self.assertEqual(
             (source.relayed, source.wanted, source.forgotten), ([request], [SCOPES, ()], [b"Bearer a"])
         )

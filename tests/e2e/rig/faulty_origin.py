@@ -11,7 +11,6 @@ import gzip
 import io
 import itertools
 import json
-import random
 import re
 import tarfile
 from contextlib import ExitStack
@@ -22,6 +21,7 @@ from . import hub as places
 from .faulty import Asked, Faulty, Reply, Script
 from .hub import Hub
 from .seed import ARCHITECTURE, MIB, OCI_MANIFEST
+from .seed import noise as seeded
 from .writer import sha256
 
 CDN, OTHER_CDN = "cdn.faulty.test", "cdn2.faulty.test"
@@ -95,7 +95,7 @@ class Content:
 
 def image(seed: str, size: int) -> Content:
     """An image that a client can unpack: one file of noise."""
-    raw = random.Random(seed).randbytes(size)
+    raw = b"".join(seeded(seed, size))
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         entry = tarfile.TarInfo("noise")
@@ -107,7 +107,7 @@ def image(seed: str, size: int) -> Content:
 
 def noise(seed: str, size: int = 4 * MIB) -> Content:
     """A content that nobody unpacks: noise, the same for the same seed."""
-    raw = random.Random(seed).randbytes(size)
+    raw = b"".join(seeded(seed, size))
     return Content(raw, sha256(raw))
 
 

@@ -14,9 +14,11 @@ from .clients import Answer, Curl, Seat
 from .faulty_origin import CDN, OTHER_CDN
 from .hub import Hub
 from .mirror import Plan, tls_listener
+from .seed import MIB
 
 LIMITS = {"first_header": 10, "attempt": 1.5, "mend": 15, "mend_attempts": 4}
 CRAWL = 50_000  # bytes a second
+WIDE = {"connections": 4, "segment": 2 * MIB, "parallel_from": MIB}
 
 
 def plan(hub: Hub, name: str, address: str, **more: Any) -> Plan:

@@ -148,14 +148,18 @@ class Started:
 
 
 class Hub:
-    """Both registries with their token services and CDNs, seeded, and the namespace they live in."""
+    """Both registries with their token services and CDNs, and the namespace they live in."""
 
-    def __init__(self, state: Path) -> None:
+    images: Images
+
+    def __init__(self, state: Path, seeded: bool = True) -> None:
         require()
         self.state = state
         self._closing = ExitStack()
         try:
             self._start()
+            if seeded:
+                self.images = seed_hub(self.docker.writer, self.ghcr.writer)
         except BaseException:
             self.close()
             raise
@@ -172,7 +176,6 @@ class Hub:
         self._token_service(self.docker.tokens, TOKENS, 443)
         self._token_service(self.ghcr.tokens, OTHER, 8443)
         self.nginx("upstreams", [part for one in (self.docker, self.ghcr) for part in self._parts(one)])
-        self.images: Images = seed_hub(self.docker.writer, self.ghcr.writer)
 
     def daemon(self, process: Process) -> Process:
         """Have a process stopped with the hub."""

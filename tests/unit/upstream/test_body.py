@@ -18,7 +18,7 @@ from twisted.web.iweb import IResponse
 from zope.interface.verify import verifyObject
 
 from docxy.interfaces import IBody, UpstreamBroken, UpstreamTimedOut
-from docxy.upstream.body import DROP_LIMIT, DROP_SECONDS, READ_SECONDS, ResponseBody, close
+from docxy.upstream.body import DROP_LIMIT, DROP_SECONDS, READ_SECONDS, Collector, ResponseBody, close
 
 
 class ResponseBodyTests(SynchronousTestCase):
@@ -91,6 +91,13 @@ class ResponseBodyTests(SynchronousTestCase):
             self.lose()
             self.assertIn("broke off", str(self.failureResultOf(waiting, UpstreamBroken).value))
             self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_read_of_a_cause(self) -> None:
+        """A body that tells why it ended is believed."""
+        collector = Collector(100)
+        collector.connectionLost(Failure(UpstreamBroken("it stalled")))
+        collector.connectionLost(Failure(ConnectionLost()))
+        self.assertEqual(str(self.failureResultOf(collector.done, UpstreamBroken).value), "it stalled")
 
     def test_read_cancelled(self) -> None:
         """Who reads no longer ends the connection, even after the first bytes."""
