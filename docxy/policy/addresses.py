@@ -77,10 +77,12 @@ def check_address(address: str, *, host: str, upstream: UpstreamSettings) -> boo
 
 
 def bucket(address: str | None) -> str:
-    """What a client is counted under: its IPv4 address, its IPv6 /64, or ``unix`` where it has none."""
-    found = None if address is None else unmapped(address)
-    if found is None:
+    """What a client is counted under: its IPv4 address, its IPv6 /64, ``unix`` for None, else ``unknown``."""
+    if address is None:
         return "unix"
+    found = unmapped(address)
+    if found is None:
+        return "unknown"
     if isinstance(found, IPv4Address):
         return str(found)
     return str(IPv6Network((int(found) >> 64 << 64, 64)))

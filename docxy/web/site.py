@@ -52,7 +52,7 @@ def url_tree(
         fixed = pages.get(request.path)
         if fixed is not None:
             return fixed
-        if request.path == b"/health" and front.client(request) in ("127.0.0.1", "::1", "unix"):
+        if request.path == b"/health" and front.is_local(request):
             return health
         request.route = parse(request.method, request.path, request.query)
         return by_kind[request.route.kind]
@@ -129,7 +129,8 @@ class MirrorSite(Site):
     def resource_for(self, request: MirrorRequest) -> IResource:
         """The resource that serves this request; a refusal is one too."""
         try:
-            self._front.admit(request)
+            if request.path != b"/health" or not self._front.is_local(request):
+                self._front.admit(request)
             return self._find(request)
         except RegistryError as error:
             return RefusalResource(self._front, error)

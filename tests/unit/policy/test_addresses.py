@@ -198,7 +198,7 @@ class BucketTests(SynchronousTestCase):
     """How clients are counted."""
 
     def test_buckets(self) -> None:
-        """IPv4 stands for itself, IPv6 for its /64, and no address for the unix socket."""
+        """IPv4 stands for itself, IPv6 for its /64, None for the unix socket; all who are unknown are one."""
         for address, key in (
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
@@ -206,8 +206,8 @@ class BucketTests(SynchronousTestCase):
             ("2001:db8:1:2::", "2001:db8:1:2::/64"),
             ("fe80::1%eth0", "fe80::/64"),
             ("::1", "::/64"),
-            ("unix", "unix"),
-            ("", "unix"),
+            ("unknown", "unknown"),
+            ("", "unknown"),
             (None, "unix"),
         ):
             self.assertEqual(bucket(address), key)
