@@ -11,6 +11,7 @@ answers before the answer: `BoundedClient` does.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - else loaded by the first look-up, which a chroot or spent files can fail
 from collections.abc import Callable
 from typing import Any, TypeVar
 
