@@ -57,7 +57,8 @@ class RepoResource(Resource):
 
     async def _send(self, exchange: Exchange, answer: Answer) -> None:
         if not isinstance(answer.content, Stream):
-            exchange.answer(answer)
+            # The slot is held until then: the whole manifest waits in memory for a slow client.
+            await exchange.answer_and_wait(answer)
             return
         exchange.source = answer.source
         if exchange.gone:

@@ -21,10 +21,11 @@ from twisted.internet.protocol import Protocol
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
-from docxy.oci.errors import RegistryError
+from docxy.oci.errors import NOT_FOUND, RegistryError
 from docxy.oci.routes import Kind, parse
-from docxy.policy.access import allowed
+from docxy.policy.access import allowed, shows_secret
 from docxy.policy.addresses import bucket
+from docxy.policy.proxies import UNIX, client_address
 from docxy.settings.values import Settings
 from docxy.web.channel import MirrorChannel
 from docxy.web.front import Front
@@ -43,7 +44,8 @@ def url_tree(
     The tree, as the function from a request to its resource.
 
     ``by_kind`` serves ``/v2/``, ``/v1/`` and ``/auth/``.  Under a secret path
-    the page and the health checks are only there, but for loopback's checks.
+    the page and the health checks are only there, but for loopback's checks,
+    and what is malformed is told to those who show the secret.
     """
     base = f"/{secret}".encode("ascii") if secret else b""
     pages = {base + b"/": page, base + b"/health": health, base + b"/generate_204": health}
@@ -54,7 +56,12 @@ def url_tree(
             return fixed
         if request.path == b"/health" and front.is_local(request):
             return health
-        request.route = parse(request.method, request.path, request.query)
+        try:
+            request.route = parse(request.method, request.path, request.query)
+        except RegistryError:
+            if secret is not None and not shows_secret(secret, request.path):
+                raise NOT_FOUND.error() from None  # what there is, is for those who know the secret
+            raise
         return by_kind[request.route.kind]
 
     return find
@@ -122,7 +129,8 @@ class MirrorSite(Site):
 
     def client_of(self, channel: MirrorChannel) -> str:
         """The other end of a connection, for the log."""
-        return channel.bucket
+        host = _host(channel.getPeer())
+        return UNIX if host is None else client_address(host, (), ())
 
     # Requests
 
@@ -146,6 +154,11 @@ class MirrorSite(Site):
         if not self._channels:
             self._fire_drained()
         return drained
+
+    def end_short(self) -> None:
+        """End every answer short of its end, and every connection in order."""
+        for channel in list(self._channels):
+            channel.end_short()
 
     def abort(self) -> None:
         """End every connection at once."""
