@@ -23,7 +23,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
-from docxy import __version__, log, signals
+from docxy import __version__, log, process, signals
 from docxy.auth import Auth
 from docxy.interfaces import Clocks
 from docxy.mirror import Mirror
@@ -31,17 +31,19 @@ from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
 from docxy.policy.hosts import parse_host
 from docxy.policy.limits import RelayCounter
+from docxy.settings.files import check_password_files, reload_warnings
 from docxy.settings.values import Settings, SettingsError
-from docxy.tls.certificates import CertificatePair, load_pair
+from docxy.tls.certificates import PairFiles
 from docxy.tls.client import ClientTrust, trust_roots_present
 from docxy.tls.endpoints import is_tls, listen_error, parse_listener, port_of
-from docxy.tls.server import ReloadableCreator, server_creator
+from docxy.tls.shown import Certificates
 from docxy.upstream.agent import make_agent
 from docxy.upstream.authority import AuthoritySource
 from docxy.upstream.fetch import Upstream
 from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.tokens import TokenSource
 from docxy.web.challenge import ChallengeResource
+from docxy.web.closing import PATIENCE
 from docxy.web.front import Front
 from docxy.web.health import HealthResource
 from docxy.web.page import front_page
@@ -84,13 +86,13 @@ class MirrorService(Service):
         reactor: Any,
         settings: Settings,
         listeners: list[Listener],
-        creator: ReloadableCreator | None,
+        certificates: Certificates,
         load: Load | None,
     ) -> None:
         self.settings = settings
         self._reactor = reactor
         self._listeners = listeners
-        self._creator = creator
+        self._certificates = certificates
         self._load = load
         self._ports: list[IListeningPort] = []
         self._stopping = False
@@ -112,6 +114,10 @@ class MirrorService(Service):
                 raise listen_error(listener.description, cause, listener.key)
 
     def startService(self) -> None:
+        try:
+            check_password_files(self.settings)
+        except SettingsError as error:
+            process.give_up(str(error.as_given(self.settings.given)))
         super().startService()
         signals.install(
             self._reactor,
@@ -134,9 +140,8 @@ class MirrorService(Service):
         )
 
     def _warnings(self) -> list[str]:
-        warnings = [*self.settings.warnings]
-        if self._creator is not None:
-            warnings += self._creator.pair.warnings
+        warnings = [*self.settings.warnings, *self._certificates.warnings()]
+        warnings += reload_warnings(self.settings, self._certificates.files())
         if not trust_roots_present():
             warnings.append(
                 "no trust roots are installed, so no upstream can be met; install ca-certificates"
@@ -163,14 +168,20 @@ class MirrorService(Service):
         seconds = self.settings.server.drain
         _log.info("draining for up to {seconds:g} s", seconds=seconds)
         ends: list[Deferred[Any]] = [closed, *(listener.site.drain() for listener in self._listeners)]
-        limit = self._reactor.callLater(seconds, self._abort)
+        self._limit = self._reactor.callLater(seconds, self._end_short)
 
         def over(_: object) -> None:
-            if limit.active():
-                limit.cancel()
+            if self._limit.active():
+                self._limit.cancel()
             _log.info("drained")
 
         return DeferredList(ends).addCallback(over)
+
+    def _end_short(self) -> None:
+        """The time is over: end in order what still runs, and by a reset what goes on."""
+        self._limit = self._reactor.callLater(PATIENCE, self._abort)
+        for listener in self._listeners:
+            listener.site.end_short()
 
     def _abort(self) -> None:
         for listener in self._listeners:
@@ -179,18 +190,19 @@ class MirrorService(Service):
     # Reload
 
     def reload(self) -> None:
-        """Take the certificate anew, and tell which settings wait for a restart."""
+        """Take the certificates anew, and tell which settings wait for a restart."""
         try:
             settings = self._load() if self._load is not None else self.settings
-            if self._creator is not None and settings.tls.cert is not None:
-                self._creator.replace(_load_pair(settings))
         except SettingsError as error:
             _log.error("not reloaded: {error}", error=str(error))
             return
+        refused = self._certificates.reload(_pair(settings))
+        for one in refused:
+            _log.error("not reloaded: {error}", error=str(one.as_given(settings.given)))
         changed = _changed(self.settings, settings)
         if changed:
             _log.warn("reloaded; a restart is needed for: {changed}", changed=", ".join(changed))
-        else:
+        elif not refused:
             _log.info("reloaded")
 
 
@@ -216,10 +228,13 @@ def _no_handover() -> None:
     _log.warn("SIGUSR2: this version cannot hand over to a successor; restart it")
 
 
-def _load_pair(settings: Settings) -> CertificatePair:
-    assert settings.tls.cert is not None
-    assert settings.tls.key is not None
-    return load_pair(settings.tls.cert, settings.tls.key, now=datetime.now(UTC))
+def _pair(settings: Settings) -> PairFiles | None:
+    cert, key = settings.tls.cert, settings.tls.key
+    return None if cert is None or key is None else PairFiles(cert, key)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def build_service(reactor: Any, settings: Settings, load: Load | None = None) -> IService:
@@ -228,19 +243,19 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
 
     ``load`` reads the settings anew for a reload.  Raises `SettingsError`.
     """
-    creator = server_creator(_load_pair(settings)) if settings.tls.cert is not None else None
-    front = Front(settings.server, _names(creator), reactor)
+    certificates = Certificates(_now, _pair(settings))
+    front = Front(settings.server, certificates.names, reactor)
     mirror_site = _mirror_site(reactor, settings, front)
     redirect_site = _redirect_site(reactor, settings, front)
     listeners = [
-        Listener(text, key, parse_listener(reactor, text, creator, key), site)
+        Listener(text, key, parse_listener(reactor, text, certificates, key), site)
         for key, texts, site in (
             ("server.listen", settings.server.listen, mirror_site),
             ("server.redirect", settings.server.redirect, redirect_site),
         )
         for text in texts
     ]
-    service = MirrorService(reactor, settings, listeners, creator, load)
+    service = MirrorService(reactor, settings, listeners, certificates, load)
     service.bind()
     return service
 
@@ -255,17 +270,13 @@ def https_url(base_url: str, listen: Sequence[str]) -> str:
     return f"https://{name}" if port in (None, 443) else f"https://{name}:{port}"
 
 
-def _names(creator: ReloadableCreator | None) -> Callable[[], tuple[str, ...]]:
-    return lambda: () if creator is None else creator.pair.names
-
-
 def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
     ledger = TokenLedger()
     clocks = Clocks(reactor, time)
     upstreams: dict[str, Upstream] = {}
     tokens: dict[str, TokenSource] = {}
     for each in settings.upstreams:
-        agent = make_agent(reactor, each, ClientTrust(each.ca))
+        agent = make_agent(reactor, each, ClientTrust(each.ca, setting=f"upstream[{each.name}].ca"))
         upstream = upstreams[each.name] = Upstream(each, settings.limits, agent, reactor)
         authority = AuthoritySource(each, upstream, reactor)
         tokens[each.name] = TokenSource(each, settings.limits, agent, authority, ledger, clocks)
@@ -288,12 +299,10 @@ def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
 
 def _redirect_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
     def public_url(request: MirrorRequest) -> str:
-        caller = front.caller(request)
-        if settings.server.public_urls:
-            return settings.server.public_urls[0].rstrip("/")
-        return https_url(caller.base_url, settings.server.listen)
+        public = [url for url in settings.server.public_urls if url.startswith("https:")]
+        return public[0] if public else https_url(front.caller(request).base_url, settings.server.listen)
 
     # Everybody may be told where the mirror is; who may use it is judged there.
     open_settings = replace(settings, server=replace(settings.server, allow=()))
-    open_front = Front(open_settings.server, lambda: front.certificate_names(), reactor)
+    open_front = Front(open_settings.server, front.certificate_names, reactor)
     return MirrorSite(settings, open_front, to_redirect(RedirectResource(front, public_url)), reactor)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
+from docxy.settings.given import Given
+
 Network = IPv4Network | IPv6Network
 
 
@@ -26,6 +28,10 @@ class SettingsError(Exception):
         self.key = key
         self.problem = problem
         self.remedy = remedy
+
+    def as_given(self, given: Given) -> SettingsError:
+        """The same error under what the operator typed."""
+        return SettingsError(given.name(self.key), self.problem, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,3 +147,4 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     warnings: tuple[str, ...] = ()  # said once at start
+    given: Given = field(default_factory=Given, compare=False, repr=False)
