@@ -30,7 +30,7 @@ from docxy.mirror import Mirror
 from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
 from docxy.policy.hosts import parse_host
-from docxy.policy.limits import RelayCounter
+from docxy.policy.limits import ConnectionCounter, RelayCounter
 from docxy.settings.files import check_password_files, reload_warnings
 from docxy.settings.values import Settings, SettingsError
 from docxy.tls.certificates import PairFiles
@@ -46,6 +46,7 @@ from docxy.web.challenge import ChallengeResource
 from docxy.web.closing import PATIENCE
 from docxy.web.front import Front
 from docxy.web.health import HealthResource
+from docxy.web.logins import Logins
 from docxy.web.page import front_page
 from docxy.web.redirect import RedirectResource, to_redirect
 from docxy.web.repo import RepoResource
@@ -207,14 +208,15 @@ class MirrorService(Service):
 
 
 def _raise_file_limit(settings: Settings) -> Iterator[str]:
-    """Allow as many sockets as the settings may need (two a relay), or tell that there are too few."""
-    needed = 2 * settings.limits.relays + 256
+    """Allow as many sockets as the limits let clients and relays have, or tell that there are too few."""
+    needed = settings.limits.connections + settings.limits.relays + 256
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft < needed:
-        yield f"limits.relays may need {needed} open files, {hard} are allowed; raise LimitNOFILE"
+        wanted = "limits.connections and limits.relays"
+        yield f"{wanted} may need {needed} open files, {hard} are allowed; lower them, or raise LimitNOFILE"
 
 
 def _changed(old: Settings, new: Settings) -> list[str]:
@@ -245,8 +247,9 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
     """
     certificates = Certificates(_now, _pair(settings))
     front = Front(settings.server, certificates.names, reactor)
-    mirror_site = _mirror_site(reactor, settings, front)
-    redirect_site = _redirect_site(reactor, settings, front)
+    connections = ConnectionCounter(settings.limits.connections, settings.limits.connections_per_client)
+    mirror_site = _mirror_site(reactor, settings, front, connections)
+    redirect_site = _redirect_site(reactor, settings, front, connections)
     listeners = [
         Listener(text, key, parse_listener(reactor, text, certificates, key), site)
         for key, texts, site in (
@@ -270,7 +273,9 @@ def https_url(base_url: str, listen: Sequence[str]) -> str:
     return f"https://{name}" if port in (None, 443) else f"https://{name}:{port}"
 
 
-def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
+def _mirror_site(
+    reactor: Any, settings: Settings, front: Front, connections: ConnectionCounter
+) -> MirrorSite:
     ledger = TokenLedger()
     clocks = Clocks(reactor, time)
     upstreams: dict[str, Upstream] = {}
@@ -285,19 +290,22 @@ def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
     mirror = Mirror(settings.limits, addressing, upstreams, tokens, auth, clocks)
     relays = RelayCounter(settings.limits.relays, settings.limits.relays_per_client)
     repo = RepoResource(front, addressing, mirror, relays, settings.limits, reactor)
-    search = SearchResource(front, addressing, mirror)
+    asks = RelayCounter(settings.limits.asks, settings.limits.asks_per_client, "requests to registries")
+    search = SearchResource(front, addressing, mirror, asks)
     by_kind: dict[Kind, IResource] = dict.fromkeys(Kind, repo) | {
-        Kind.PING: ChallengeResource(front, addressing, auth),
-        Kind.TOKEN: TokenResource(front, auth),
+        Kind.PING: ChallengeResource(front, addressing, auth, asks),
+        Kind.TOKEN: TokenResource(front, auth, asks, Logins(reactor)),
         Kind.V1_PING: search,
         Kind.V1_SEARCH: search,
     }
     health = HealthResource(front, upstreams, relays, reactor)
     find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))
-    return MirrorSite(settings, front, find, reactor)
+    return MirrorSite(settings, front, find, connections, reactor)
 
 
-def _redirect_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
+def _redirect_site(
+    reactor: Any, settings: Settings, front: Front, connections: ConnectionCounter
+) -> MirrorSite:
     def public_url(request: MirrorRequest) -> str:
         public = [url for url in settings.server.public_urls if url.startswith("https:")]
         return public[0] if public else https_url(front.caller(request).base_url, settings.server.listen)
@@ -305,4 +313,5 @@ def _redirect_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite
     # Everybody may be told where the mirror is; who may use it is judged there.
     open_settings = replace(settings, server=replace(settings.server, allow=()))
     open_front = Front(open_settings.server, front.certificate_names, reactor)
-    return MirrorSite(settings, open_front, to_redirect(RedirectResource(front, public_url)), reactor)
+    find = to_redirect(RedirectResource(front, public_url))
+    return MirrorSite(settings, open_front, find, connections, reactor)

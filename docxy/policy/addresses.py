@@ -85,7 +85,19 @@ def bucket(address: str | None) -> str:
         return "unknown"
     if isinstance(found, IPv4Address):
         return str(found)
-    return str(IPv6Network((int(found) >> 64 << 64, 64)))
+    return _around(found, 64)
+
+
+def networks(address: str) -> tuple[str, ...]:
+    """Whose connections are counted together: its `bucket`, and around an IPv6 /64 the /48."""
+    found = unmapped(address)
+    wide = (_around(found, 48),) if isinstance(found, IPv6Address) else ()
+    return (bucket(address), *wide)
+
+
+def _around(address: IPv6Address, prefix: int) -> str:
+    bits = 128 - prefix
+    return str(IPv6Network((int(address) >> bits << bits, prefix)))
 
 
 def unmapped(address: str) -> Address | None:

@@ -113,7 +113,10 @@ class LimitSettings:
 
     relays: int = 4096
     relays_per_client: int = 256
-    connections_per_client: int = 1024
+    connections: int = 4096
+    connections_per_client: int = 512
+    asks: int = 256  # tokens, logins and searches for which an upstream is asked
+    asks_per_client: int = 32
     request_headers: float = 20.0
     client_stall: float = 300.0
     answer: float = 10.0  # ping and token, in all

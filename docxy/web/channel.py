@@ -50,7 +50,7 @@ class MirrorChannel(HTTPChannel):
     _leaving: Watch | None = None
     _ahead = 0
     _asked_since = 0.0
-    bucket = ""  # whose connection this is, for the count of connections a client
+    networks: tuple[str, ...] = ()  # whose connection this is, for the count of connections a client
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from docxy.policy.addresses import bucket, check_address, inside, unmapped
+from docxy.policy.addresses import bucket, check_address, inside, networks, unmapped
 from docxy.settings.values import NetworkSettings, UpstreamSettings
 
 HUB = UpstreamSettings(name="docker.io", urls=("https://registry-1.docker.io",))
@@ -211,3 +211,13 @@ class BucketTests(SynchronousTestCase):
             (None, "unix"),
         ):
             self.assertEqual(bucket(address), key)
+
+    def test_networks(self) -> None:
+        """An IPv6 client's connections are those of its /48 too."""
+        for address, keys in (
+            ("192.0.2.7", ("192.0.2.7",)),
+            ("::ffff:192.0.2.7", ("192.0.2.7",)),
+            ("2001:db8:1:2:3:4:5:6", ("2001:db8:1:2::/64", "2001:db8:1::/48")),
+            ("no address", ("unknown",)),
+        ):
+            self.assertEqual(networks(address), keys)
