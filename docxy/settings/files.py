@@ -1,8 +1,9 @@
 """
-The files that settings name: whether they can be read, at once and later.
+The files that settings name: whether they can be read, at once and later, and by whom.
 
 Owns which of them are read again while docxy runs.  Knows nothing of what
-they hold.
+they hold.  The path of a password file is in no error: who mistakes the
+setting for the password itself has it there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator
 
+from docxy.settings.given import Given
 from docxy.settings.values import Settings, SettingsError
+
+MAX_PASSWORD = 4096  # bytes
 
 _REMEDY = "name a file that docxy may read"
 
@@ -22,10 +26,12 @@ def check_files(settings: Settings) -> None:
     :raises SettingsError: for the first that cannot.
     """
     named = [("tls.cert", settings.tls.cert), ("tls.key", settings.tls.key), *_authorities(settings)]
-    for key, path in (*named, *_password_files(settings)):
+    for key, path in named:
         problem = unreadable(path)
         if problem is not None:
             raise SettingsError(key, problem, _REMEDY)
+    for key, path in _password_files(settings):
+        _check_password_file(key, path, _REMEDY)
 
 
 def check_password_files(settings: Settings) -> None:
@@ -35,9 +41,26 @@ def check_password_files(settings: Settings) -> None:
     :raises SettingsError: for the first that it cannot: they are read for each token.
     """
     for key, path in _password_files(settings):
-        problem = unreadable(path)
-        if problem is not None:
-            raise SettingsError(key, problem, f"make it readable for {_user()}")
+        _check_password_file(key, path, f"make it readable for {_user()}")
+
+
+def _check_password_file(key: str, path: str, remedy: str) -> None:
+    try:
+        with open(path, "rb", opener=_open_at_once) as file:
+            size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise SettingsError(key, f"the password file cannot be read ({error.strerror})", remedy) from None
+    if size > MAX_PASSWORD:
+        raise SettingsError(
+            key, f"the password file is over {MAX_PASSWORD} bytes", "write the password alone into it"
+        )
+
+
+def password_warnings(settings: Settings, given: Given) -> Iterator[str]:
+    """A warning for each password file that every user of this machine may read or change."""
+    for key, path in _password_files(settings):
+        if os.stat(path).st_mode & 0o007:
+            yield f"{given.name(key)}: {path} is open to every user of this machine: chmod 640 {path}"
 
 
 def reload_warnings(settings: Settings, pairs: Iterable[tuple[str, str]]) -> Iterator[str]:

@@ -17,7 +17,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from docxy.registries import canonical
-from docxy.settings.files import check_files
+from docxy.settings.files import check_files, password_warnings
+from docxy.settings.forms import WITH_USER
 from docxy.settings.given import Given
 from docxy.settings.older import OLDER, listeners, truth
 from docxy.settings.reader import own_certificate, read
@@ -100,8 +101,9 @@ def load(
         check_files(settings)
     except SettingsError as error:
         raise error.as_given(merge.given()) from None
-    extra = (*merge.warnings, *_environment_warnings(environ))
-    return replace(settings, warnings=(*settings.warnings, *extra), given=merge.given())
+    given = merge.given()
+    extra = (*merge.warnings, *password_warnings(settings, given), *_environment_warnings(environ))
+    return replace(settings, warnings=(*settings.warnings, *extra), given=given)
 
 
 class _Merge:
@@ -209,6 +211,7 @@ class _Merge:
         if given is None:
             return
         words, source = given
+        self._given["upstream"] = source
         written = self.mapping.get("upstream")
         entries = {name_of(item): item for item in written} if isinstance(written, list) else {}
         self.mapping["upstream"] = [_entry(word, entries) for word in words]
@@ -216,10 +219,12 @@ class _Merge:
             name = canonical(entry["name"])
             keys = (".name", ".url") if name in entries else ("", ".name")
             self._given |= {f"upstream[{word}]{key}": source for word in (name, position) for key in keys}
-        self._given["upstream"] = source
 
 
 def _entry(word: str, entries: Mapping[str | None, Any]) -> dict[str, Any]:
+    if "@" in word:
+        # Before it is taken apart: a password may hold what parts name and URL.
+        raise SettingsError("upstream", *WITH_USER)
     name, has_url, url = word.partition("=")
     entry = dict(entries.get(canonical(name), {"name": name}))
     return entry | {"url": url} if has_url else entry

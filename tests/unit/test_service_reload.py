@@ -117,7 +117,7 @@ class RereadTests(ServiceCase):
         self.patch(sys, "__stderr__", io.StringIO())
         built = self.build(self.account("/nowhere/password"))
         error = self.assertRaises(GivenUp, built.startService)
-        self.assertIn("--upstream: /nowhere/password cannot be read (No such file", str(error))
+        self.assertIn("--upstream: the password file cannot be read (No such file", str(error))
         self.assertFalse(built.running)
 
     def test_certificates(self) -> None:

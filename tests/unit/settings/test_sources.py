@@ -204,6 +204,7 @@ class FileTests(SourcesTestCase):
         self.check_error(f"upstream[ghcr.io].ca in DIR/docxy.toml: {end}")
         account = 'auth = "own"\nusername = "u"\npassword_file = "x"\nrepositories = "*"\n'
         self.write("docxy.toml", f'[[upstream]]\nname = "ghcr.io"\n{account}')
+        end = end.replace("DIR/x", "the password file")
         self.check_error(f"upstream[ghcr.io].password_file in DIR/docxy.toml: {end}")
 
     def test_named_pipe(self) -> None:
