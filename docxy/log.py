@@ -26,9 +26,9 @@ from twisted.logger import (
     formatEventAsClassicLogText,
 )
 from twisted.python.components import Componentized
-from twisted.python.usage import UsageError
-from twisted.scripts._twistd_unix import ServerOptions, UnixAppLogger
+from twisted.scripts._twistd_unix import UnixAppLogger
 
+from docxy.process import twistd_options
 from docxy.settings.values import LogSettings
 
 ACCESS_KEYS = (
@@ -44,6 +44,9 @@ ACCESS_KEYS = (
     "resumes",
     "error",
 )
+
+ACCESS = " ".join(f"{{{key}}}" for key in ACCESS_KEYS).replace("{duration}", "{duration:.3f}")
+"""A request's event as text."""
 
 Format = Callable[[LogEvent], str | None]
 
@@ -82,13 +85,9 @@ def install(application: Componentized, settings: LogSettings, argv: list[str]) 
 
     Syslog keeps its own form but for the level, and a ``--logger`` of the operator's stands.
     """
-    options = ServerOptions()
-    try:
-        options.parseOptions(argv[1:])
-    except (UsageError, SystemExit):
+    options = twistd_options(argv)
+    if options is None or options.get("logger") is not None:
         return  # not under twistd: who embeds us decides on the log
-    if options.get("logger") is not None:
-        return
     # twistd has no public way to say "your observer, but with this format".
     observer = UnixAppLogger(options)._getLogObserver()
     if isinstance(observer, FileLogObserver):

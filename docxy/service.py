@@ -24,19 +24,20 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 
-from docxy import __version__, log, signals
+from docxy import __version__, log, process, signals
 from docxy.auth import Auth
 from docxy.interfaces import Clocks
 from docxy.mirror import Mirror
 from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
 from docxy.policy.hosts import parse_host
-from docxy.policy.limits import RelayCounter
+from docxy.policy.limits import ConnectionCounter, RelayCounter
+from docxy.settings.files import check_password_files, reload_warnings
 from docxy.settings.values import Settings, SettingsError
-from docxy.tls.certificates import CertificatePair, load_pair
+from docxy.tls.certificates import PairFiles
 from docxy.tls.client import ClientTrust, trust_roots_present
 from docxy.tls.endpoints import is_tls, listen_error, parse_listener, port_of
-from docxy.tls.server import ReloadableCreator, server_creator
+from docxy.tls.shown import Certificates
 from docxy.upstream.agent import make_agent
 from docxy.upstream.authority import AuthoritySource
 from docxy.upstream.fetch import Upstream
@@ -44,9 +45,11 @@ from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.parallel import body_maker
 from docxy.upstream.tokens import TokenSource
 from docxy.web.challenge import ChallengeResource
+from docxy.web.closing import PATIENCE
 from docxy.web.front import Front
 from docxy.web.hashing import InThread
 from docxy.web.health import HealthResource
+from docxy.web.logins import Logins
 from docxy.web.page import front_page
 from docxy.web.redirect import RedirectResource, to_redirect
 from docxy.web.repo import Relaying, RepoResource
@@ -87,13 +90,13 @@ class MirrorService(Service):
         reactor: Any,
         settings: Settings,
         listeners: list[Listener],
-        creator: ReloadableCreator | None,
+        certificates: Certificates,
         load: Load | None,
     ) -> None:
         self.settings = settings
         self._reactor = reactor
         self._listeners = listeners
-        self._creator = creator
+        self._certificates = certificates
         self._load = load
         self._ports: list[IListeningPort] = []
         self._stopping = False
@@ -115,6 +118,10 @@ class MirrorService(Service):
                 raise listen_error(listener.description, cause, listener.key)
 
     def startService(self) -> None:
+        try:
+            check_password_files(self.settings)
+        except SettingsError as error:
+            process.give_up(str(error.as_given(self.settings.given)))
         super().startService()
         signals.install(
             self._reactor,
@@ -137,9 +144,8 @@ class MirrorService(Service):
         )
 
     def _warnings(self) -> list[str]:
-        warnings = [*self.settings.warnings]
-        if self._creator is not None:
-            warnings += self._creator.pair.warnings
+        warnings = [*self.settings.warnings, *self._certificates.warnings()]
+        warnings += reload_warnings(self.settings, self._certificates.files())
         if not trust_roots_present():
             warnings.append(
                 "no trust roots are installed, so no upstream can be met; install ca-certificates"
@@ -166,14 +172,20 @@ class MirrorService(Service):
         seconds = self.settings.server.drain
         _log.info("draining for up to {seconds:g} s", seconds=seconds)
         ends: list[Deferred[Any]] = [closed, *(listener.site.drain() for listener in self._listeners)]
-        limit = self._reactor.callLater(seconds, self._abort)
+        self._limit = self._reactor.callLater(seconds, self._end_short)
 
         def over(_: object) -> None:
-            if limit.active():
-                limit.cancel()
+            if self._limit.active():
+                self._limit.cancel()
             _log.info("drained")
 
         return DeferredList(ends).addCallback(over)
+
+    def _end_short(self) -> None:
+        """The time is over: end in order what still runs, and by a reset what goes on."""
+        self._limit = self._reactor.callLater(PATIENCE, self._abort)
+        for listener in self._listeners:
+            listener.site.end_short()
 
     def _abort(self) -> None:
         for listener in self._listeners:
@@ -182,31 +194,33 @@ class MirrorService(Service):
     # Reload
 
     def reload(self) -> None:
-        """Take the certificate anew, and tell which settings wait for a restart."""
+        """Take the certificates anew, and tell which settings wait for a restart."""
         try:
             settings = self._load() if self._load is not None else self.settings
-            if self._creator is not None and settings.tls.cert is not None:
-                self._creator.replace(_load_pair(settings))
         except SettingsError as error:
             _log.error("not reloaded: {error}", error=str(error))
             return
+        refused = self._certificates.reload(_pair(settings))
+        for one in refused:
+            _log.error("not reloaded: {error}", error=str(one.as_given(settings.given)))
         changed = _changed(self.settings, settings)
         if changed:
             _log.warn("reloaded; a restart is needed for: {changed}", changed=", ".join(changed))
-        else:
+        elif not refused:
             _log.info("reloaded")
 
 
 def _raise_file_limit(settings: Settings) -> Iterator[str]:
-    """Allow as many sockets as the settings may need, or tell that there are too few."""
-    connections = max(upstream.connections for upstream in settings.upstreams)
-    needed = (1 + connections) * settings.limits.relays + 256
+    """Allow as many sockets as the limits let clients and relays have, or tell that there are too few."""
+    a_relay = max(upstream.connections for upstream in settings.upstreams)
+    needed = settings.limits.connections + a_relay * settings.limits.relays + 256
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < needed:
         soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     if soft < needed:
-        yield f"limits.relays may need {needed} open files, {hard} are allowed; raise LimitNOFILE"
+        wanted = "limits.connections and limits.relays"
+        yield f"{wanted} may need {needed} open files, {hard} are allowed; lower them, or raise LimitNOFILE"
 
 
 def _changed(old: Settings, new: Settings) -> list[str]:
@@ -220,10 +234,13 @@ def _no_handover() -> None:
     _log.warn("SIGUSR2: this version cannot hand over to a successor; restart it")
 
 
-def _load_pair(settings: Settings) -> CertificatePair:
-    assert settings.tls.cert is not None
-    assert settings.tls.key is not None
-    return load_pair(settings.tls.cert, settings.tls.key, now=datetime.now(UTC))
+def _pair(settings: Settings) -> PairFiles | None:
+    cert, key = settings.tls.cert, settings.tls.key
+    return None if cert is None or key is None else PairFiles(cert, key)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def build_service(reactor: Any, settings: Settings, load: Load | None = None) -> IService:
@@ -232,19 +249,20 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
 
     ``load`` reads the settings anew for a reload.  Raises `SettingsError`.
     """
-    creator = server_creator(_load_pair(settings)) if settings.tls.cert is not None else None
-    front = Front(settings.server, _names(creator), reactor)
-    mirror_site = _mirror_site(reactor, settings, front)
-    redirect_site = _redirect_site(reactor, settings, front)
+    certificates = Certificates(_now, _pair(settings))
+    front = Front(settings.server, certificates.names, reactor)
+    connections = ConnectionCounter(settings.limits.connections, settings.limits.connections_per_client)
+    mirror_site = _mirror_site(reactor, settings, front, connections)
+    redirect_site = _redirect_site(reactor, settings, front, connections)
     listeners = [
-        Listener(text, key, parse_listener(reactor, text, creator, key), site)
+        Listener(text, key, parse_listener(reactor, text, certificates, key), site)
         for key, texts, site in (
             ("server.listen", settings.server.listen, mirror_site),
             ("server.redirect", settings.server.redirect, redirect_site),
         )
         for text in texts
     ]
-    service = MirrorService(reactor, settings, listeners, creator, load)
+    service = MirrorService(reactor, settings, listeners, certificates, load)
     service.bind()
     return service
 
@@ -259,17 +277,15 @@ def https_url(base_url: str, listen: Sequence[str]) -> str:
     return f"https://{name}" if port in (None, 443) else f"https://{name}:{port}"
 
 
-def _names(creator: ReloadableCreator | None) -> Callable[[], tuple[str, ...]]:
-    return lambda: () if creator is None else creator.pair.names
-
-
-def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
+def _mirror_site(
+    reactor: Any, settings: Settings, front: Front, connections: ConnectionCounter
+) -> MirrorSite:
     ledger = TokenLedger()
     clocks = Clocks(reactor, time)
     upstreams: dict[str, Upstream] = {}
     tokens: dict[str, TokenSource] = {}
     for each in settings.upstreams:
-        agent = make_agent(reactor, each, ClientTrust(each.ca))
+        agent = make_agent(reactor, each, ClientTrust(each.ca, setting=f"upstream[{each.name}].ca"))
         upstream = upstreams[each.name] = Upstream(each, settings.limits, agent, reactor)
         authority = AuthoritySource(each, upstream, reactor)
         tokens[each.name] = TokenSource(each, settings.limits, agent, authority, ledger, clocks)
@@ -280,16 +296,17 @@ def _mirror_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
     relays = RelayCounter(settings.limits.relays, settings.limits.relays_per_client)
     relaying = Relaying(relays, reactor, _threads(reactor), settings.limits.client_stall)
     repo = RepoResource(front, addressing, mirror, relaying)
-    search = SearchResource(front, addressing, mirror)
+    asks = RelayCounter(settings.limits.asks, settings.limits.asks_per_client, "requests to registries")
+    search = SearchResource(front, addressing, mirror, asks)
     by_kind: dict[Kind, IResource] = dict.fromkeys(Kind, repo) | {
-        Kind.PING: ChallengeResource(front, addressing, auth),
-        Kind.TOKEN: TokenResource(front, auth),
+        Kind.PING: ChallengeResource(front, addressing, auth, asks),
+        Kind.TOKEN: TokenResource(front, auth, asks, Logins(reactor)),
         Kind.V1_PING: search,
         Kind.V1_SEARCH: search,
     }
     health = HealthResource(front, upstreams, relays, reactor)
     find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))
-    return MirrorSite(settings, front, find, reactor)
+    return MirrorSite(settings, front, find, connections, reactor)
 
 
 def _threads(reactor: Any) -> InThread:
@@ -301,14 +318,15 @@ def _threads(reactor: Any) -> InThread:
     return in_thread
 
 
-def _redirect_site(reactor: Any, settings: Settings, front: Front) -> MirrorSite:
+def _redirect_site(
+    reactor: Any, settings: Settings, front: Front, connections: ConnectionCounter
+) -> MirrorSite:
     def public_url(request: MirrorRequest) -> str:
-        caller = front.caller(request)
-        if settings.server.public_urls:
-            return settings.server.public_urls[0].rstrip("/")
-        return https_url(caller.base_url, settings.server.listen)
+        public = [url for url in settings.server.public_urls if url.startswith("https:")]
+        return public[0] if public else https_url(front.caller(request).base_url, settings.server.listen)
 
     # Everybody may be told where the mirror is; who may use it is judged there.
     open_settings = replace(settings, server=replace(settings.server, allow=()))
-    open_front = Front(open_settings.server, lambda: front.certificate_names(), reactor)
-    return MirrorSite(settings, open_front, to_redirect(RedirectResource(front, public_url)), reactor)
+    open_front = Front(open_settings.server, front.certificate_names, reactor)
+    find = to_redirect(RedirectResource(front, public_url))
+    return MirrorSite(settings, open_front, find, connections, reactor)

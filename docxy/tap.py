@@ -43,6 +43,7 @@ class Options(usage.Options):
         ["cache", None, None, "Not in this version."],
         ["cache-size", None, None, "Not in this version."],
         ["admin", None, None, "Not in this version."],
+        ["acme", None, None, "Not in this version."],
     ]
 
     def opt_listen(self, endpoint: str) -> None:
@@ -93,7 +94,13 @@ def _build(options: Options) -> IService:
 
     from docxy.service import build_service
 
-    def read() -> Settings:
-        return load(options, os.environ)
+    folder = os.getcwd()
 
-    return build_service(reactor, read(), read)
+    def read() -> Settings:
+        return load(options, os.environ, folder=folder)
+
+    settings = read()
+    try:
+        return build_service(reactor, settings, read)
+    except SettingsError as error:
+        raise error.as_given(settings.given) from None

@@ -23,6 +23,7 @@ LAYERS = (
     "settings",
     "interfaces",
     "policy",
+    "process",
     "log",
     "metrics",
     "tls",

@@ -77,13 +77,27 @@ def check_address(address: str, *, host: str, upstream: UpstreamSettings) -> boo
 
 
 def bucket(address: str | None) -> str:
-    """What a client is counted under: its IPv4 address, its IPv6 /64, or ``unix`` where it has none."""
-    found = None if address is None else unmapped(address)
-    if found is None:
+    """What a client is counted under: its IPv4 address, its IPv6 /64, ``unix`` for None, else ``unknown``."""
+    if address is None:
         return "unix"
+    found = unmapped(address)
+    if found is None:
+        return "unknown"
     if isinstance(found, IPv4Address):
         return str(found)
-    return str(IPv6Network((int(found) >> 64 << 64, 64)))
+    return _around(found, 64)
+
+
+def networks(address: str) -> tuple[str, ...]:
+    """Whose connections are counted together: its `bucket`, and around an IPv6 /64 the /48."""
+    found = unmapped(address)
+    wide = (_around(found, 48),) if isinstance(found, IPv6Address) else ()
+    return (bucket(address), *wide)
+
+
+def _around(address: IPv6Address, prefix: int) -> str:
+    bits = 128 - prefix
+    return str(IPv6Network((int(address) >> bits << bits, prefix)))
 
 
 def unmapped(address: str) -> Address | None:

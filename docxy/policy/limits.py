@@ -1,15 +1,17 @@
 """
 How much at once, and how soon again.
 
-Owns the memory of upstreams' 429 answers and the count of running relays.
-Reads no clock: every moment is an argument.
+Owns the memory of upstreams' 429 answers and of refused logins, and the counts
+of running relays, of requests that ask upstream, and of connections.  Reads no
+clock: every moment is an argument.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import ceil
@@ -29,7 +31,12 @@ _SECONDS = re.compile(r"[0-9]{1,19}")
 _DATE = re.compile(r"[A-Z][a-z]{2}, (\d\d) ([A-Z][a-z]{2}) (\d{4}) (\d\d):(\d\d):(\d\d) GMT", re.ASCII)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-_RELAY_WAIT = "5"  # seconds, said to a client that has too many relays
+_SLOT_WAIT = "5"  # seconds, said to a client that has too many relays or asks
+
+MAX_FAILED_LOGINS = 10
+FAILED_LOGIN_LIFE = 60.0  # seconds
+
+_WIDER = 4  # times the connections of a client that the network around it may have
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +97,10 @@ class Quota:
 
 
 class RelayCounter:
-    """Bodies on their way, in all and for each client's `docxy.policy.addresses.bucket`."""
+    """Bodies on their way, or what else is ``counted``: in all and by `docxy.policy.addresses.bucket`."""
 
-    def __init__(self, limit_total: int, limit_per_client: int) -> None:
+    def __init__(self, limit_total: int, limit_per_client: int, counted: str = "transfers") -> None:
+        self._counted = counted
         self._limit_total = limit_total
         self._limit_per_client = limit_per_client
         self._running: Counter[str] = Counter()
@@ -107,12 +115,13 @@ class RelayCounter:
         """Count one more, or raise `RegistryError`: 429 for one client's, 503 for all."""
         if self._running[bucket] >= self._limit_per_client:
             raise TOOMANYREQUESTS.error(
-                f"more than {self._limit_per_client} transfers at once from one address",
-                headers=(("Retry-After", _RELAY_WAIT),),
+                f"more than {self._limit_per_client} {self._counted} at once from one address",
+                headers=(("Retry-After", _SLOT_WAIT),),
             )
         if self._total >= self._limit_total:
             raise UNAVAILABLE.error(
-                "this mirror has as many transfers as it can bear", headers=(("Retry-After", _RELAY_WAIT),)
+                f"this mirror has as many {self._counted} as it can bear",
+                headers=(("Retry-After", _SLOT_WAIT),),
             )
         self._running[bucket] += 1
         self._total += 1
@@ -125,6 +134,88 @@ class RelayCounter:
         self._total -= 1
         if not self._running[bucket]:
             del self._running[bucket]
+
+    @contextmanager
+    def held(self, bucket: str) -> Iterator[None]:
+        """Count one more for as long as the context lasts; raises as `take` does."""
+        self.take(bucket)
+        try:
+            yield
+        finally:
+            self.release(bucket)
+
+
+class ConnectionCounter:
+    """
+    Open connections, in all and for each client.
+
+    A client is its networks from the narrow to the wide, as
+    `docxy.policy.addresses.networks` has them: the wide one, which may hold
+    many clients or one with many addresses, has four times the limit.
+    """
+
+    def __init__(self, limit_total: int, limit_per_client: int) -> None:
+        self._limit_total = limit_total
+        self._limits = (limit_per_client, _WIDER * limit_per_client)
+        self._open: Counter[str] = Counter()
+        self._total = 0
+
+    def take(self, networks: tuple[str, ...]) -> bool:
+        """Count one more, unless there are too many; a client without networks counts in all only."""
+        limits = zip(networks, self._limits, strict=False)
+        if self._total >= self._limit_total or any(self._open[name] >= limit for name, limit in limits):
+            return False
+        self._open.update(networks)
+        self._total += 1
+        return True
+
+    def release(self, networks: tuple[str, ...]) -> None:
+        """Give back what `take` counted; raises `ValueError` where nothing was taken."""
+        if self._total <= 0 or any(self._open[name] <= 0 for name in networks):
+            raise ValueError("released more than was taken")
+        self._total -= 1
+        self._open.subtract(networks)
+        for name in networks:
+            if not self._open[name]:
+                del self._open[name]
+
+
+class FailedLogins:
+    """
+    Logins that were refused, for each client's `docxy.policy.addresses.bucket`: 10 a minute are borne.
+
+    A login is an opaque key.  One that succeeds after all is no guess, and is
+    forgiven: some clients try it in a form that not every registry knows.
+    """
+
+    def __init__(self, max_keys: int = _MAX_KEYS) -> None:
+        self._failed: OrderedDict[str, list[tuple[float, Hashable]]] = OrderedDict()
+        self._max_keys = max_keys
+
+    def check(self, bucket: str, now: float) -> None:
+        """Raise a 429 `RegistryError` that tells how long to wait, where too many were refused."""
+        failed = self._failed.get(bucket, [])
+        if len(failed) < MAX_FAILED_LOGINS or now - failed[0][0] >= FAILED_LOGIN_LIFE:
+            return
+        seconds = _bounded(failed[0][0] + FAILED_LOGIN_LIFE - now)
+        raise TOOMANYREQUESTS.error(
+            "too many logins from one address were refused", headers=(("Retry-After", str(seconds)),)
+        )
+
+    def failed(self, bucket: str, login: Hashable, now: float) -> None:
+        """This login was refused."""
+        failed = self._failed.setdefault(bucket, [])
+        failed.append((now, login))
+        del failed[:-MAX_FAILED_LOGINS]
+        self._failed.move_to_end(bucket)
+        if len(self._failed) > self._max_keys:
+            self._failed.popitem(last=False)
+
+    def succeeded(self, bucket: str, login: Hashable) -> None:
+        """This login is good."""
+        failed = [one for one in self._failed.pop(bucket, []) if one[1] != login]
+        if failed:
+            self._failed[bucket] = failed
 
 
 def short_wait(retry_after: str | None, wall_clock: float) -> int:

@@ -2,7 +2,8 @@
 Who is the client, and which scheme did it use, where proxies stand in front?
 
 Owns the reading of ``X-Forwarded-For`` and ``X-Forwarded-Proto``.  Believes
-nothing that a proxy outside the trusted networks could have written.
+nothing that a proxy outside the trusted networks could have written, and
+takes no proxy for a client: who is not named is unknown.
 """
 
 from __future__ import annotations
@@ -15,7 +16,10 @@ from docxy.policy.addresses import Address, inside, unmapped
 from docxy.settings.values import Network
 
 UNIX = "unix"
-"""Stands for a client that has no address."""
+"""Stands for the peer of a unix socket, which has no address."""
+
+UNKNOWN = "unknown"
+"""Stands for a client that no proxy names: it is in no network."""
 
 _MAX_ENTRY = 64  # an IPv6 address with zone, brackets and port is shorter
 
@@ -30,20 +34,32 @@ def client_address(peer: str | None, forwarded_for: Sequence[str], trusted: tupl
     The right-most address of ``X-Forwarded-For`` that is no trusted proxy.
 
     ``peer`` is the socket's other end, None for a unix socket, which is trusted.
-    ``forwarded_for`` are the header's lines in order.  An entry that is no
-    address ends the search at the last one believed.
+    ``forwarded_for`` are the header's lines in order.  Where a trusted proxy
+    names nobody, or what is no address, the client is `UNKNOWN`: it could be anybody.
     """
     if not _is_trusted(peer, trusted):
         return _canonical(peer)
-    client = _canonical(peer)
+    client = UNKNOWN
     for entry in _last_first(forwarded_for):
         address = _address(entry)
         if address is None:
-            return client
+            return UNKNOWN
         client = _plain(address)
         if not inside(address, trusted):
             return client
     return client
+
+
+def own_address(peer: str | None, forwarded: Sequence[str], trusted: tuple[Network, ...]) -> str | None:
+    """
+    The peer, where it may be asking for itself: this machine, or a trusted proxy that forwards nothing.
+
+    ``forwarded`` are all lines of ``X-Forwarded-For`` and ``-Proto``.  Good
+    for health checks alone: a proxy may have been told to add neither.
+    """
+    address = None if peer is None else unmapped(peer)
+    is_near = _is_trusted(peer, trusted) or (address is not None and address.is_loopback)
+    return _canonical(peer) if is_near and not forwarded else None
 
 
 def client_scheme(
@@ -70,8 +86,10 @@ def _is_trusted(peer: str | None, trusted: tuple[Network, ...]) -> bool:
 
 
 def _canonical(peer: str | None) -> str:
-    address = None if peer is None else unmapped(peer)
-    return UNIX if address is None else _plain(address)
+    if peer is None:
+        return UNIX
+    address = unmapped(peer)
+    return UNKNOWN if address is None else _plain(address)
 
 
 def _plain(address: Address) -> str:

@@ -31,6 +31,10 @@ _PORT = re.compile(r"[0-9]{1,5}")
 _SERVICE = re.compile(r"[ !#-\[\]-~]{1,256}")
 
 
+WITH_USER = ("bears a user name", "take out what stands before the @")
+"""Problem and remedy of a name or URL with an account in it, which is never repeated."""
+
+
 class Malformed(Exception):
     """A value has not the form that it must have: ``problem``, and the ``remedy``."""
 
@@ -57,8 +61,8 @@ class Url:
 
 
 def shown(text: object) -> str:
-    """``text`` as it may stand in a message: quoted, on one line, short."""
-    quoted = repr(text)
+    """``text`` as it may stand in a message: quoted, on one line, short, without what may be a password."""
+    quoted = repr(text if not isinstance(text, str) or "@" not in text else "***@" + text.rpartition("@")[2])
     return quoted if len(quoted) <= 80 else quoted[:76] + "..." + quoted[-1]
 
 
@@ -71,7 +75,7 @@ def url(text: str) -> Url:
     if not _PLAIN.fullmatch(text) or len(text) > _MAX_URL or "\\" in text:
         raise Malformed("is not a URL", "write one like https://registry.example.com")
     if "@" in text:
-        raise Malformed("bears a user name", "take out what stands before the @")
+        raise Malformed(*WITH_USER)
     scheme = text.partition("://")[0].lower()
     if scheme not in _DEFAULT_PORTS or "://" not in text:
         raise Malformed(f"{shown(text)} is not an https:// or http:// URL", f"write {_with_scheme(text)}")
@@ -111,6 +115,8 @@ def host_name(text: str) -> str:
     :raises Malformed: also for a trailing dot, and for names that are nearly
         an IPv4 address (resolvers read ``127.1`` as loopback).
     """
+    if "@" in text:
+        raise Malformed(*WITH_USER)
     lower = text.lower()
     address = _address(lower.removeprefix("[").removesuffix("]") if lower.startswith("[") else lower)
     if address is not None:
@@ -184,6 +190,8 @@ def secret(text: str) -> str:
 
 def upstream_name(text: str) -> str:
     """A host name, a host name with port, or a simple word, lower-case.  :raises Malformed:"""
+    if "@" in text:
+        raise Malformed(*WITH_USER)
     host, colon, number = text.partition(":")
     if text != text.lower():
         raise Malformed(f"{shown(text)} is not lower-case", f"write {shown(text.lower())}")

@@ -1,9 +1,9 @@
 """
 Where settings come from: flag beats environment beats file beats default.
 
-Owns the merge of the four into one mapping, the names by which the operator
-gave each value, and whether the files that are named can be read.  Knows
-nothing of what values mean: `docxy.settings.reader` does.
+Owns the merge of the four into one mapping, and the names by which the
+operator gave each value.  Knows nothing of what values mean:
+`docxy.settings.reader` does.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from docxy.registries import canonical
+from docxy.settings.files import check_files, password_warnings
+from docxy.settings.forms import WITH_USER
+from docxy.settings.given import Given
 from docxy.settings.older import OLDER, listeners, truth
 from docxy.settings.reader import own_certificate, read
 from docxy.settings.tables import later
@@ -62,43 +65,56 @@ LATER_WAYS = (
     Way("cache", "DOCXY_CACHE", "cache", ""),
     Way("cache-size", "DOCXY_CACHE_SIZE", "cache", ""),
     Way("admin", "DOCXY_ADMIN", "admin", ""),
+    Way("acme", "DOCXY_ACME", "acme", ""),
 )
 """Flags and variables whose part does not exist yet."""
 
-VARIABLES = (*(way.variable for way in (CONFIG, *WAYS, UPSTREAM, *LATER_WAYS)), *OLDER)
+_EFFECTIVE = (*(way.variable for way in (CONFIG, *WAYS, UPSTREAM)), *OLDER)
+VARIABLES = (*_EFFECTIVE, *(way.variable for way in LATER_WAYS))
 """Every variable that docxy reads."""
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _AT = re.compile(r"(.*) \(at (.*)\)", re.DOTALL)
 
 
-def load(options: Mapping[str, object], environ: Mapping[str, str], places: Places | None = None) -> Settings:
+def load(
+    options: Mapping[str, object],
+    environ: Mapping[str, str],
+    places: Places | None = None,
+    folder: str | None = None,
+) -> Settings:
     """
     The settings of this start: ``options`` are the flags by their long names.
+
+    ``folder`` is what file names in flags and variables are relative to; None:
+    the one that the process is in, which a daemon leaves.
 
     :raises SettingsError: its key is the flag or the variable that was given,
         or the settings key and its file.
     """
     places = places or Places()
-    merge = _Merge(options, {name: text for name in VARIABLES if (text := environ.get(name, "").strip())})
+    variables = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
+    merge = _Merge(options, variables, folder or os.getcwd())
     try:
         merge.add_all(places)
         settings = read(merge.mapping)
-        _check_files(settings)
+        check_files(settings)
     except SettingsError as error:
-        raise merge.named(error) from None
-    extra = (*merge.warnings, *_environment_warnings(environ))
-    return replace(settings, warnings=(*settings.warnings, *extra))
+        raise error.as_given(merge.given()) from None
+    given = merge.given()
+    extra = (*merge.warnings, *password_warnings(settings, given), *_environment_warnings(environ))
+    return replace(settings, warnings=(*settings.warnings, *extra), given=given)
 
 
 class _Merge:
     """The mapping as it grows, and who gave what."""
 
-    def __init__(self, options: Mapping[str, object], environ: Mapping[str, str]) -> None:
+    def __init__(self, options: Mapping[str, object], environ: Mapping[str, str], folder: str) -> None:
         self.mapping: dict[str, Any] = {}
         self.warnings: list[str] = []
         self._options = options
         self._environ = environ
+        self._folder = folder
         self._file: str | None = None
         self._from_file: frozenset[str] = frozenset()
         self._given: dict[str, str] = {}
@@ -112,14 +128,12 @@ class _Merge:
         self._add_certificate(places)
         self._add_upstreams()
 
-    def named(self, error: SettingsError) -> SettingsError:
-        """The error under the name by which the operator gave the value."""
-        key = error.key
-        entry = key[: key.find("]") + 1]  # upstream[NAME], or nothing
-        source = self._given.get(key) or self._given.get(entry)
-        if source is None and re.split(r"[.[]", key)[0] in self._from_file:
-            source = f"{key} in {self._file}"
-        return SettingsError(source or key, error.problem, error.remedy)
+    def given(self) -> Given:
+        """Who gave what, as far as it is known."""
+        return Given(self._given, self._file, self._from_file)
+
+    def _whole(self, path: str) -> str:
+        return os.path.normpath(os.path.join(self._folder, path))
 
     def _value(self, way: Way) -> tuple[Any, str] | None:
         """A flag's value, else its variable's, with the name of the one that was given."""
@@ -142,7 +156,7 @@ class _Merge:
         if given is None and not os.path.exists(places.config):
             return
         path, source = given or (places.config, "config")
-        self._file = os.path.abspath(path)
+        self._file = self._whole(path)
         self.mapping = _parse(self._file, source)
         _resolve(self.mapping, os.path.dirname(self._file))
         self._from_file = frozenset(self.mapping)
@@ -163,7 +177,7 @@ class _Merge:
             return
         value, source = given
         if way.table == "tls":
-            value = os.path.abspath(value) if value else value
+            value = self._whole(value) if value else value
         elif way.key == "redirect" and value == ["none"]:
             value = []
         elif way.key == "trusted_proxies" and len(value) == 1 and truth(value[0]) is not None:
@@ -197,6 +211,7 @@ class _Merge:
         if given is None:
             return
         words, source = given
+        self._given["upstream"] = source
         written = self.mapping.get("upstream")
         entries = {name_of(item): item for item in written} if isinstance(written, list) else {}
         self.mapping["upstream"] = [_entry(word, entries) for word in words]
@@ -204,10 +219,12 @@ class _Merge:
             name = canonical(entry["name"])
             keys = (".name", ".url") if name in entries else ("", ".name")
             self._given |= {f"upstream[{word}]{key}": source for word in (name, position) for key in keys}
-        self._given["upstream"] = source
 
 
 def _entry(word: str, entries: Mapping[str | None, Any]) -> dict[str, Any]:
+    if "@" in word:
+        # Before it is taken apart: a password may hold what parts name and URL.
+        raise SettingsError("upstream", *WITH_USER)
     name, has_url, url = word.partition("=")
     entry = dict(entries.get(canonical(name), {"name": name}))
     return entry | {"url": url} if has_url else entry
@@ -244,36 +261,11 @@ def _has_pair(places: Places) -> bool:
     return os.path.isfile(places.cert) and os.path.isfile(places.key)
 
 
-def _check_files(settings: Settings) -> None:
-    """Every file that the settings name is there and can be read, now."""
-    named = [("tls.cert", settings.tls.cert), ("tls.key", settings.tls.key)]
-    for upstream in settings.upstreams:
-        account = upstream.account
-        named.append((f"upstream[{upstream.name}].ca", upstream.ca))
-        named.append((f"upstream[{upstream.name}].password_file", account.password_file if account else None))
-    for key, path in named:
-        if path is not None:
-            _check_file(key, path)
-
-
-def _check_file(key: str, path: str) -> None:
-    try:
-        with open(path, "rb", opener=_open_at_once):
-            pass
-    except OSError as error:
-        problem = f"{path} cannot be read ({error.strerror})"
-        raise SettingsError(key, problem, "name a file that docxy may read") from None
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a named pipe would wait for its writer
-
-
 def _environment_warnings(environ: Mapping[str, str]) -> Iterator[str]:
     proxies = [name for name in environ if name.upper() in _PROXIES and environ[name]]
     if proxies:
         yield f"{', '.join(sorted(proxies))}: is not supported, upstreams are met directly"
     for name in sorted(environ):
-        near = get_close_matches(name, VARIABLES, 1, 0.85)
+        near = get_close_matches(name, _EFFECTIVE, 1, 0.85)
         if name.startswith("DOCXY_") and name not in VARIABLES and near:
             yield f"{name}: is unknown and has no effect; {near[0]} is known"

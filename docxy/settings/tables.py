@@ -46,7 +46,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "limits": (
         "relays",
         "relays_per_client",
+        "connections",
         "connections_per_client",
+        "asks",
+        "asks_per_client",
         "request_headers",
         "client_stall",
         "answer",

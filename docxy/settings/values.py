@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Literal
 
+from docxy.settings.given import Given
+
 Network = IPv4Network | IPv6Network
 
 
@@ -26,6 +28,10 @@ class SettingsError(Exception):
         self.key = key
         self.problem = problem
         self.remedy = remedy
+
+    def as_given(self, given: Given) -> SettingsError:
+        """The same error under what the operator typed."""
+        return SettingsError(given.name(self.key), self.problem, self.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,10 @@ class LimitSettings:
 
     relays: int = 4096
     relays_per_client: int = 256
-    connections_per_client: int = 1024
+    connections: int = 4096
+    connections_per_client: int = 512
+    asks: int = 256  # tokens, logins and searches for which an upstream is asked
+    asks_per_client: int = 32
     request_headers: float = 20.0
     client_stall: float = 300.0
     answer: float = 10.0  # ping and token, in all
@@ -147,3 +156,4 @@ class Settings:
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
     warnings: tuple[str, ...] = ()  # said once at start
+    given: Given = field(default_factory=Given, compare=False, repr=False)

@@ -52,11 +52,13 @@ class ClientTrust:
 
     Contexts and sessions of the ``max_hosts`` hosts used last are kept.
 
-    :raises SettingsError: under ``ca``: the file is missing, unreadable or holds no certificate.
+    :raises SettingsError: under ``setting``: the file is missing, unreadable or holds no certificate.
     """
 
-    def __init__(self, ca_path: str | None = None, *, max_hosts: int = MAX_HOSTS) -> None:
-        self._roots = () if ca_path is None else _load_roots(ca_path)
+    def __init__(
+        self, ca_path: str | None = None, *, setting: str = "ca", max_hosts: int = MAX_HOSTS
+    ) -> None:
+        self._roots = () if ca_path is None else _load_roots(ca_path, setting)
         self._max_hosts = max_hosts
         self._creators: OrderedDict[tuple[str, int], ResumingCreator] = OrderedDict()
 
@@ -135,11 +137,11 @@ class _SessionWatch:
             self._keep(session)
 
 
-def _load_roots(path: str) -> tuple[crypto.X509, ...]:
-    found = pem.certificates(pem.read_blocks(path, "ca"), path, "ca")
+def _load_roots(path: str, setting: str) -> tuple[crypto.X509, ...]:
+    found = pem.certificates(pem.read_blocks(path, setting), path, setting)
     if not found:
         raise SettingsError(
-            "ca", f"{path!r} holds no certificate", "give the PEM file of the CA's certificate"
+            setting, f"{path!r} holds no certificate", "give the PEM file of the CA's certificate"
         )
     return tuple(crypto.X509.from_cryptography(certificate) for certificate in found)
 

@@ -18,7 +18,6 @@ import os
 import re
 import socket
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from OpenSSL import SSL, crypto
 from twisted.internet.endpoints import (
@@ -30,24 +29,21 @@ from twisted.internet.endpoints import (
 )
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
-    IOpenSSLServerConnectionCreator,
     IReactorCore,
     IReactorTime,
     IStreamServerEndpoint,
 )
-from twisted.logger import Logger
 
 from docxy.settings.values import SettingsError
-from docxy.tls.certificates import PairFiles, load_files
-from docxy.tls.server import server_creator
+from docxy.tls.certificates import PairFiles
+from docxy.tls.shown import Certificates
 from docxy.tls.sockets import DualStackEndpoint, FreshUnixEndpoint
-
-_log = Logger()
 
 BACKLOG = 512  # connections waiting to be accepted; a node that starts pulls by many at once
 SOCKET_MODE = 0o660
 
-_KEY_ARGUMENTS = frozenset({"privateKey", "certKey", "extraCertChain", "sslmethod", "dhParameters"})
+_TWISTEDS_ARGUMENTS = frozenset({"sslmethod", "dhParameters"})
+_KEY_ARGUMENTS = frozenset({"privateKey", "certKey", "extraCertChain"}) | _TWISTEDS_ARGUMENTS
 _OUR_ARGUMENTS = {
     kind: tuple(names.split())
     for kind, names in {
@@ -167,17 +163,17 @@ def port_of(description: str) -> int | None:
 
 
 def parse_listener(
-    reactor: IReactorCore, description: str, creator: IOpenSSLServerConnectionCreator | None, key: str
+    reactor: IReactorCore, description: str, certificates: Certificates, key: str
 ) -> IStreamServerEndpoint:
     """
     The endpoint that ``description`` means.
 
-    :param creator: shows the certificate of the settings; None where there is none.
+    :param certificates: has that of the settings, and is given that of the listener.
     :param key: the setting that ``description`` stands in.
     :raises SettingsError: under ``key``: it means nothing, or its certificate cannot serve.
     """
     try:
-        return _endpoint(reactor, parse_description(description), creator, key)
+        return _endpoint(reactor, parse_description(description), certificates, key)
     except SettingsError:
         raise
     except (SSL.Error, crypto.Error):
@@ -202,10 +198,10 @@ def _malformed(key: str, description: str, error: Exception) -> SettingsError:
 
 
 def _endpoint(
-    reactor: IReactorCore, parsed: Description, creator: IOpenSSLServerConnectionCreator | None, key: str
+    reactor: IReactorCore, parsed: Description, certificates: Certificates, key: str
 ) -> IStreamServerEndpoint:
     if parsed.kind == "ssl":
-        return _tls_endpoint(reactor, parsed, creator, key)
+        return _tls_endpoint(reactor, parsed, certificates, key)
     if parsed.kind == "tcp":
         return _tcp_endpoint(reactor, parsed)
     if parsed.kind == "unix":
@@ -223,11 +219,13 @@ def _twisted(reactor: IReactorCore, text: str) -> IStreamServerEndpoint:
 
 
 def _tls_endpoint(
-    reactor: IReactorCore, parsed: Description, creator: IOpenSSLServerConnectionCreator | None, key: str
+    reactor: IReactorCore, parsed: Description, certificates: Certificates, key: str
 ) -> IStreamServerEndpoint:
+    creator = certificates.default
     if parsed.has_key_arguments:
-        creator = _own_creator(reactor, parsed, key)
-        if not {"sslmethod", "dhParameters"}.isdisjoint(parsed.arguments):
+        is_twisteds = not _TWISTEDS_ARGUMENTS.isdisjoint(parsed.arguments)
+        creator = certificates.add(_own_files(parsed, key), lasting=is_twisteds)
+        if is_twisteds:
             return _twisted(reactor, parsed.text)
     if creator is None:
         raise SettingsError(
@@ -242,15 +240,16 @@ def _tls_endpoint(
     return wrapServerTLS(creator, below, IReactorTime(reactor))
 
 
-def _own_creator(reactor: IReactorCore, parsed: Description, key: str) -> IOpenSSLServerConnectionCreator:
-    private = parsed.arguments.get("privateKey", "server.pem")  # Twisted's default
-    cert = parsed.arguments.get("certKey", private)
-    files = PairFiles(cert, private, key, key, parsed.arguments.get("extraCertChain"))
-    now = datetime.fromtimestamp(IReactorTime(reactor).seconds(), UTC)
-    pair = load_files(files, now=now)
-    for warning in pair.warnings:
-        _log.warn("{warning}", warning=warning)
-    return server_creator(pair)
+def _own_files(parsed: Description, key: str) -> PairFiles:
+    private = os.path.abspath(parsed.arguments.get("privateKey", "server.pem"))  # Twisted's default
+    cert, chain = parsed.arguments.get("certKey"), parsed.arguments.get("extraCertChain")
+    return PairFiles(
+        cert=os.path.abspath(cert) if cert else private,
+        key=private,
+        cert_setting=key,
+        key_setting=key,
+        chain=os.path.abspath(chain) if chain else None,
+    )
 
 
 def _tcp_endpoint(reactor: IReactorCore, parsed: Description) -> IStreamServerEndpoint:

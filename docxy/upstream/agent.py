@@ -12,6 +12,7 @@ answers before the answer: `BoundedClient` does.
 
 from __future__ import annotations
 
+import encodings.idna  # noqa: F401 - else loaded by the first look-up, which a chroot or spent files can fail
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any

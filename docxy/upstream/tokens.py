@@ -122,12 +122,11 @@ class TokenSource:
         if self.settings.auth == "own":
             return "anonymous" if self.settings.account is None else "account"
         token = _bearer_value(authorization)
-        return None if token is None else self._ledger.credential_of(token)
+        return None if token is None else self._ledger.credential_of(token, self.settings.name)
 
     def foreign(self, authorization: bytes) -> bool:
         token = _bearer_value(authorization)
-        given_by = None if token is None else self._ledger.upstream_of(token)
-        return given_by is not None and given_by != self.settings.name
+        return token is not None and self._ledger.is_foreign(token, self.settings.name)
 
     async def _relay(self, request: TokenRequest) -> TokenReply:
         authority = await self.authority()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 from twisted.web.resource import Resource
 
 from docxy.auth import Auth
+from docxy.policy.addresses import bucket
 from docxy.policy.addressing import Addressing
+from docxy.policy.limits import RelayCounter
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
 from docxy.web.request import MirrorRequest
@@ -16,11 +20,12 @@ class ChallengeResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, front: Front, addressing: Addressing, auth: Auth) -> None:
+    def __init__(self, front: Front, addressing: Addressing, auth: Auth, asks: RelayCounter) -> None:
         super().__init__()
         self._front = front
         self._addressing = addressing
         self._auth = auth
+        self._asks = asks
 
     def render(self, request: MirrorRequest) -> int:
         exchange = self._front.exchange(request)
@@ -30,4 +35,8 @@ class ChallengeResource(Resource):
         caller = self._front.caller(request)
         target = self._addressing.target(request.route, caller.host)
         exchange.concerns(request.route, target)
-        exchange.answer(await self._auth.ping(target, caller))
+        # Without credentials the answer is known, or asked for once for all who wait.
+        asks = nullcontext() if caller.authorization is None else self._asks.held(bucket(exchange.client))
+        with asks:
+            answer = await self._auth.ping(target, caller)
+        exchange.answer(answer)

@@ -12,13 +12,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
+from docxy.log import ACCESS
 from docxy.oci.errors import REQUEST_INVALID, SIZE_INVALID, ErrorCode, RegistryError
-from docxy.web.closing import Watch
+from docxy.web.closing import PATIENCE, Watch
+from docxy.web.status import phrase
 
 _log = Logger()
 
@@ -30,14 +33,6 @@ _TLS_HANDSHAKE = b"\x16"  # the type of a TLS record that holds a ClientHello; n
 LINGER = 2.0  # seconds in which a refused client may read why
 
 HEADERS_TOO_LARGE = ErrorCode("UNSUPPORTED", 431, "request line and headers are over 64 KiB")
-
-_REASONS = {
-    400: b"Bad Request",
-    408: b"Request Timeout",
-    413: b"Content Too Large",
-    431: b"Headers Too Large",
-    500: b"Internal Server Error",
-}
 
 
 class MirrorChannel(HTTPChannel):
@@ -54,7 +49,12 @@ class MirrorChannel(HTTPChannel):
     _greeted = False
     _leaving: Watch | None = None
     _ahead = 0
-    bucket = ""  # whose connection this is, for the count of connections a client
+    _asked_since = 0.0
+    networks: tuple[str, ...] = ()  # whose connection this is, for the count of connections a client
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._takers: list[Deferred[None]] = []
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -65,6 +65,7 @@ class MirrorChannel(HTTPChannel):
         if self._leaving is not None:
             self._leaving.stop()
         super().connectionLost(reason)
+        self._fire_taken()
         self.site.channel_lost(self)
 
     def dataReceived(self, data: bytes) -> None:
@@ -100,13 +101,28 @@ class MirrorChannel(HTTPChannel):
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
+        self._fire_taken()
         if self.paused:
             self.paused = False
             super().dataReceived(b"")
 
+    def taken(self) -> Deferred[None]:
+        """Fires once what was written has left our buffers, or the client has left."""
+        waiting: Deferred[None] = Deferred()
+        self._takers.append(waiting)
+        if not self._waitingForTransport:
+            self._fire_taken()
+        return waiting
+
+    def _fire_taken(self) -> None:
+        takers, self._takers = self._takers, []
+        for waiting in takers:
+            waiting.callback(None)
+
     # Slow headers: the limit is absolute, from the first byte to the last.
 
     def _start_deadline(self) -> None:
+        self._asked_since = self.site.reactor.seconds()
         self._deadline = self.callLater(self.header_seconds, self._too_slow)
 
     def _stop_deadline(self) -> None:
@@ -200,15 +216,30 @@ class MirrorChannel(HTTPChannel):
         assert self.transport is not None
         self.transport.writeSequence(
             [
-                b"HTTP/1.1 %d %s\r\n" % (error.status, _REASONS[error.status]),
+                b"HTTP/1.1 %d %s\r\n" % (error.status, phrase(error.status)),
                 b"Content-Type: application/json\r\nConnection: close\r\n",
                 b"Content-Length: %d\r\n\r\n" % len(body),
                 body,
             ]
         )
-        _log.info("{client} refused: {error}", client=self.site.client_of(self), error=error.message)
+        self._log_refused(error, len(body))
         # Closing at once, with input unread, would reset: the client might not see the answer.
         self._deadline = self.callLater(LINGER, self.loseConnection)
+
+    def _log_refused(self, error: RegistryError, size: int) -> None:
+        # What was asked for is not told: it was not read to its end, or made no sense.
+        _log.info(
+            ACCESS,
+            access=True,
+            client=self.site.client_of(self),
+            **dict.fromkeys(("method", "upstream", "repository", "reference"), "-"),
+            status=error.status,
+            bytes=size,
+            duration=self.site.reactor.seconds() - self._asked_since,
+            source="self",
+            resumes=0,
+            error=error.message,
+        )
 
     # Closing
 
@@ -225,6 +256,12 @@ class MirrorChannel(HTTPChannel):
         """End the connection at once, by a reset."""
         if self.transport is not None:
             self.transport.abortConnection()  # type: ignore[attr-defined]  # an ITCPTransport
+
+    def end_short(self) -> None:
+        """End the answer that is being given short of its end, and the connection in order."""
+        for request in list(self.requests):
+            request.end_short()
+        self.leave(PATIENCE)
 
     def timeoutConnection(self) -> None:
         self.loseConnection()

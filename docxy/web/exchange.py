@@ -8,6 +8,7 @@ place where a coroutine serves a request: a client that leaves cancels it.
 from __future__ import annotations
 
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -18,17 +19,18 @@ from twisted.web.server import NOT_DONE_YET
 
 from docxy.answers import Answer
 from docxy.interfaces import HeaderLines
-from docxy.oci.errors import UNKNOWN, RegistryError
+from docxy.log import ACCESS
+from docxy.oci.errors import UNAVAILABLE, UNKNOWN, RegistryError
 from docxy.oci.routes import Route
 from docxy.policy.addressing import Target
 from docxy.policy.secret import SecretPath
 from docxy.web.request import MirrorRequest
+from docxy.web.status import phrase
 
 _log = Logger()
 
-_WHAT = "{client} {method} {upstream} {repository} {reference}"
-_RESULT = "{status} {bytes} {duration:.3f} {source} {resumes} {error}"
-ACCESS = f"{_WHAT} {_RESULT}"
+STOPPED = "docxy stopped"
+"""The error of what was cut off by our own end."""
 
 
 _NO_SECRET = SecretPath(None)
@@ -70,6 +72,7 @@ class Exchange:
         """Serve the request by ``work``; whatever it raises becomes an answer."""
         serving = Deferred.fromCoroutine(work)
         self.request.notifyFinish().addErrback(self._client_left, serving)
+        self.request.on_stop = partial(self._stop, serving)
         serving.addErrback(self._failed)
         serving.addErrback(self._broken)
         serving.addBoth(self._end)
@@ -79,10 +82,18 @@ class Exchange:
         self.gone = True
         serving.cancel()
 
+    def _stop(self, serving: Deferred[None]) -> None:
+        """We end: a refusal where nothing is written yet, else an end short of what was announced."""
+        self.error = STOPPED
+        if not self.request.startedWriting:
+            self.refuse(UNAVAILABLE.error(STOPPED))
+        self.gone = True
+        serving.cancel()
+
     def _failed(self, failure: Failure) -> None:
         failure.trap(RegistryError, CancelledError)
         if isinstance(failure.value, RegistryError):
-            self.error = failure.value.message
+            self.error = self.error or failure.value.message
             if not self.gone:
                 self.refuse(failure.value)
         else:
@@ -137,6 +148,13 @@ class Exchange:
             self.request.write(answer.content)
         self.request.finish()
 
+    async def answer_and_wait(self, answer: Answer) -> None:
+        """As `answer`, and wait until the client has taken it or is gone."""
+        channel = self.request.channel
+        self.answer(answer)
+        if not self.gone:
+            await channel.taken()
+
     def head(self, answer: Answer) -> None:
         """Set status and headers; nothing is written yet."""
         self._set(answer.status, answer.headers)
@@ -148,7 +166,7 @@ class Exchange:
         self.answer(Answer(status, headers, len(body), body, "self"))
 
     def _set(self, status: int, headers: HeaderLines) -> None:
-        self.request.setResponseCode(status)
+        self.request.setResponseCode(status, phrase(status))
         # Twisted would add text/html where upstream sent no type.
         self.request.defaultContentType = None
         for name, value in headers:

@@ -15,7 +15,7 @@ from docxy.answers import Caller
 from docxy.oci.errors import DENIED
 from docxy.policy.access import allowed
 from docxy.policy.hosts import base_url
-from docxy.policy.proxies import client_address, client_scheme
+from docxy.policy.proxies import UNKNOWN, client_address, client_scheme, own_address
 from docxy.policy.secret import SecretPath
 from docxy.settings.values import ServerSettings
 from docxy.web.exchange import Exchange
@@ -35,13 +35,20 @@ class Front:
     ) -> None:
         self._settings = settings
         self._secret = SecretPath(settings.secret_path)
+        fronts = ("", self._secret.front)
+        self._own_pages = {f"{front}{page}".encode("ascii") for front in fronts for page in ("/", "/health")}
         self.certificate_names = certificate_names
         self._clock = clock
 
     def client(self, request: MirrorRequest) -> str:
-        """The client's address, from behind trusted proxies."""
+        """The client's address, from behind trusted proxies; the pages for monitors know those themselves."""
+        itself = self._itself(request) if request.path in self._own_pages else None
         forwarded = request.lines(b"X-Forwarded-For")
-        return client_address(request.peer(), forwarded, self._settings.trusted_proxies)
+        return itself or client_address(request.peer(), forwarded, self._settings.trusted_proxies)
+
+    def _itself(self, request: MirrorRequest) -> str | None:
+        forwarded = [*request.lines(b"X-Forwarded-For"), *request.lines(b"X-Forwarded-Proto")]
+        return own_address(request.peer(), forwarded, self._settings.trusted_proxies)
 
     def exchange(self, request: MirrorRequest) -> Exchange:
         """The record of this request, to serve it by."""
@@ -49,8 +56,16 @@ class Front:
 
     def admit(self, request: MirrorRequest) -> None:
         """Raise 403 for a client outside `server.allow`."""
-        if not allowed(self.client(request), self._settings.allow):
-            raise DENIED.error("this mirror is not open to your address: server.allow")
+        client = self.client(request)
+        if allowed(client, self._settings.allow):
+            return
+        if client == UNKNOWN:
+            raise DENIED.error("the proxy in front of this mirror names no client, which server.allow needs")
+        raise DENIED.error("this mirror is not open to your address: server.allow")
+
+    def is_local(self, request: MirrorRequest) -> bool:
+        """Whether this machine or a trusted proxy asks, and nobody through it."""
+        return self._itself(request) is not None
 
     def caller(self, request: MirrorRequest) -> Caller:
         """What the mirror may know of this request."""

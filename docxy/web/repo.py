@@ -57,7 +57,8 @@ class RepoResource(Resource):
             if isinstance(answer.content, Stream):
                 await self._relay(request, exchange, target, answer, answer.content)
             else:
-                exchange.answer(answer)
+                # The slot is held until then: the whole manifest waits in memory for a slow client.
+                await exchange.answer_and_wait(answer)
         finally:
             self._relaying.counter.release(client)
 

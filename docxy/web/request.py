@@ -7,6 +7,7 @@ raw path, forms by the token endpoint.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -19,6 +20,7 @@ from docxy.interfaces import HeaderLines
 from docxy.oci.errors import SIZE_INVALID, UNKNOWN
 from docxy.oci.routes import Route
 from docxy.web.channel import MAX_FORM, MirrorChannel
+from docxy.web.closing import PATIENCE
 
 _log = Logger()
 
@@ -30,6 +32,7 @@ class MirrorRequest(Request):
     content: BytesIO
     route: Route
     site: Any
+    on_stop: Callable[[], None] | None = None  # ends the work for this request
 
     def gotLength(self, length: int | None) -> None:
         self.content = BytesIO()
@@ -60,6 +63,21 @@ class MirrorRequest(Request):
         except Exception:
             _log.failure("request failed before it was served")
             self.channel.refuse(UNKNOWN.error())
+
+    # The end of the service
+
+    def end_short(self) -> None:
+        """End this request and its connection: in order, where the client can tell that something lacks."""
+        channel = self.channel
+        if self.on_stop is not None:
+            self.on_stop()
+        if self.producer is not None:
+            self.unregisterProducer()
+        announced = self.chunked or self.responseHeaders.hasHeader(b"Content-Length")
+        if self.startedWriting and not announced:
+            channel.abort()
+        else:
+            channel.leave(PATIENCE)
 
     # What resources ask
 

@@ -8,7 +8,9 @@ from docxy.answers import own_answer
 from docxy.mirror import Mirror
 from docxy.oci.errors import NOT_FOUND
 from docxy.oci.routes import Kind
+from docxy.policy.addresses import bucket
 from docxy.policy.addressing import Addressing
+from docxy.policy.limits import RelayCounter
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
 from docxy.web.request import MirrorRequest
@@ -21,11 +23,12 @@ class SearchResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, front: Front, addressing: Addressing, mirror: Mirror) -> None:
+    def __init__(self, front: Front, addressing: Addressing, mirror: Mirror, asks: RelayCounter) -> None:
         super().__init__()
         self._front = front
         self._addressing = addressing
         self._mirror = mirror
+        self._asks = asks
 
     def render(self, request: MirrorRequest) -> int:
         exchange = self._front.exchange(request)
@@ -38,5 +41,7 @@ class SearchResource(Resource):
             raise NOT_FOUND.error(f"{target.upstream.name} has no search")
         if request.route.kind is Kind.V1_PING:
             exchange.answer(_PING)
-        else:
-            exchange.answer(await self._mirror.search(request.route, target))
+            return
+        with self._asks.held(bucket(exchange.client)):
+            answer = await self._mirror.search(request.route, target)
+        exchange.answer(answer)

@@ -10,7 +10,6 @@ Every refusal is a `RegistryError`, raised anywhere, written by `Exchange`.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -21,10 +20,12 @@ from twisted.internet.protocol import Protocol
 from twisted.web.resource import IResource, Resource
 from twisted.web.server import Site
 
-from docxy.oci.errors import RegistryError
+from docxy.oci.errors import NOT_FOUND, RegistryError
 from docxy.oci.routes import Kind, parse
-from docxy.policy.access import allowed
-from docxy.policy.addresses import bucket
+from docxy.policy.access import allowed, shows_secret
+from docxy.policy.addresses import networks
+from docxy.policy.limits import ConnectionCounter
+from docxy.policy.proxies import UNIX, client_address
 from docxy.settings.values import Settings
 from docxy.web.channel import MirrorChannel
 from docxy.web.front import Front
@@ -43,7 +44,8 @@ def url_tree(
     The tree, as the function from a request to its resource.
 
     ``by_kind`` serves ``/v2/``, ``/v1/`` and ``/auth/``.  Under a secret path
-    the page and the health checks are only there, but for loopback's checks.
+    the page and the health checks are only there, but for loopback's checks,
+    and what is malformed is told to those who show the secret.
     """
     base = f"/{secret}".encode("ascii") if secret else b""
     pages = {base + b"/": page, base + b"/health": health, base + b"/generate_204": health}
@@ -52,9 +54,14 @@ def url_tree(
         fixed = pages.get(request.path)
         if fixed is not None:
             return fixed
-        if request.path == b"/health" and front.client(request) in ("127.0.0.1", "::1", "unix"):
+        if request.path == b"/health" and front.is_local(request):
             return health
-        request.route = parse(request.method, request.path, request.query)
+        try:
+            request.route = parse(request.method, request.path, request.query)
+        except RegistryError:
+            if secret is not None and not shows_secret(secret, request.path):
+                raise NOT_FOUND.error() from None  # what there is, is for those who know the secret
+            raise
         return by_kind[request.route.kind]
 
     return find
@@ -69,18 +76,29 @@ class TurnedAway(Protocol):
 
 
 class MirrorSite(Site):
-    """Serves a `Finder`'s resources to admitted clients, within the limits of ``settings``."""
+    """
+    Serves a `Finder`'s resources to admitted clients, within the limits of ``settings``.
+
+    ``connections`` counts those of all sites of the process: they share its file descriptors.
+    """
 
     noisy = False
     protocol = MirrorChannel  # type: ignore[assignment]  # HTTP/2 is never offered
 
-    def __init__(self, settings: Settings, front: Front, find: Finder, clock: IReactorTime) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        front: Front,
+        find: Finder,
+        connections: ConnectionCounter,
+        clock: IReactorTime,
+    ) -> None:
         super().__init__(Resource(), MirrorRequest, timeout=IDLE, reactor=clock)
         self._settings = settings
         self._front = front
         self._find = find
         self._channels: set[MirrorChannel] = set()
-        self._connections: Counter[str] = Counter()
+        self._connections = connections
         self._drained: list[Deferred[None]] = []
 
     def log(self, request: Any) -> None:
@@ -92,44 +110,45 @@ class MirrorSite(Site):
         """Not the inherited one: it keeps the time for the stock access log."""
 
     def buildProtocol(self, addr: IAddress | None) -> MirrorChannel | TurnedAway:  # type: ignore[override]
-        key = _bucket(addr)
-        if self._drained or (self._connections[key] >= self._limit(key, addr)):
+        counted = self._counted(addr)
+        if self._drained or not self._connections.take(counted):
             return TurnedAway()
         channel: MirrorChannel = super().buildProtocol(addr)
         channel.header_seconds = self._settings.limits.request_headers
         channel.client_stall = self._settings.limits.client_stall
-        channel.bucket = key
-        self._connections[key] += 1
+        channel.networks = counted
         self._channels.add(channel)
         return channel
 
-    def _limit(self, key: str, addr: IAddress | None) -> float:
-        """Proxies that we trust carry everybody's connections."""
+    def _counted(self, addr: IAddress | None) -> tuple[str, ...]:
+        """Whose connection it is; nobody's in particular, where a proxy that we trust carries everybody's."""
+        host = _host(addr)
         trusted = self._settings.server.trusted_proxies
-        is_proxy = key == "unix" or (bool(trusted) and allowed(_host(addr) or "", trusted))
-        return float("inf") if is_proxy else self._settings.limits.connections_per_client
+        if host is None or (trusted and allowed(host, trusted)):
+            return ()
+        return networks(host)
 
     def channel_lost(self, channel: MirrorChannel) -> None:
         """A connection that `buildProtocol` made has ended."""
         if channel not in self._channels:
             return
         self._channels.discard(channel)
-        self._connections[channel.bucket] -= 1
-        if not self._connections[channel.bucket]:
-            del self._connections[channel.bucket]
+        self._connections.release(channel.networks)
         if not self._channels:
             self._fire_drained()
 
     def client_of(self, channel: MirrorChannel) -> str:
         """The other end of a connection, for the log."""
-        return channel.bucket
+        host = _host(channel.getPeer())
+        return UNIX if host is None else client_address(host, (), ())
 
     # Requests
 
     def resource_for(self, request: MirrorRequest) -> IResource:
         """The resource that serves this request; a refusal is one too."""
         try:
-            self._front.admit(request)
+            if request.path != b"/health" or not self._front.is_local(request):
+                self._front.admit(request)
             return self._find(request)
         except RegistryError as error:
             return RefusalResource(self._front, error)
@@ -146,6 +165,11 @@ class MirrorSite(Site):
             self._fire_drained()
         return drained
 
+    def end_short(self) -> None:
+        """End every answer short of its end, and every connection in order."""
+        for channel in list(self._channels):
+            channel.end_short()
+
     def abort(self) -> None:
         """End every connection at once."""
         for channel in list(self._channels):
@@ -160,8 +184,3 @@ class MirrorSite(Site):
 
 def _host(addr: IAddress | None) -> str | None:
     return addr.host if isinstance(addr, IPv4Address | IPv6Address) else None
-
-
-def _bucket(addr: IAddress | None) -> str:
-    host = _host(addr)
-    return "unix" if host is None else bucket(host)

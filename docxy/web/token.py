@@ -8,8 +8,11 @@ from twisted.web.resource import Resource
 
 from docxy.auth import Auth
 from docxy.oci.errors import REQUEST_INVALID
+from docxy.policy.addresses import bucket
+from docxy.policy.limits import RelayCounter
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
+from docxy.web.logins import Logins
 from docxy.web.request import MirrorRequest
 
 MAX_PARAMS = 128
@@ -22,10 +25,12 @@ class TokenResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, front: Front, auth: Auth) -> None:
+    def __init__(self, front: Front, auth: Auth, asks: RelayCounter, logins: Logins) -> None:
         super().__init__()
         self._front = front
         self._auth = auth
+        self._asks = asks
+        self._logins = logins
 
     def render(self, request: MirrorRequest) -> int:
         exchange = self._front.exchange(request)
@@ -40,7 +45,12 @@ class TokenResource(Resource):
         found = self._auth.token_target(request.route, caller, params)
         exchange.upstream = found.upstream.name
         exchange.repository = next((scope.name for scope in found.scopes if scope.is_repository), "")
-        exchange.answer(await self._auth.token(found, caller, params, form))
+        client = bucket(exchange.client)
+        with self._asks.held(client):
+            login = self._logins.begin(client, caller.authorization, params if form else ())
+            answer = await self._auth.token(found, caller, params, form)
+            self._logins.end(client, login, answer.status)
+        exchange.answer(answer)
 
 
 def _form(request: MirrorRequest) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import shutil
 import signal
 import socket
@@ -73,6 +74,20 @@ def test_wrong_options(make: Make) -> None:
     one_line(make("foreground").configure().failed(DOCXY_LOG_FORMAT="xml"), "DOCXY_LOG_FORMAT")
 
 
+def test_named_as_given(make: Make, authority: Authority, leaf: Leaf) -> None:
+    """What is found wrong after the settings were read is named as it was given, too."""
+    other = authority.issue("stranger", ["localhost"])
+    daemon = make("foreground").configure()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        one_line(daemon.failed("--listen", listen), "--listen: ")
+    options = ("--listen", "ssl:0", "--cert", str(leaf.cert), "--key", str(other.key))
+    one_line(daemon.failed(*options), "--key: ")
+    (daemon.folder / "ca.pem").write_text("garbage")
+    daemon.configure(text='[[upstream]]\nname = "ghcr.io"\nca = "ca.pem"')
+    one_line(daemon.failed(), "upstream[ghcr.io].ca in ")
+
+
 # Signals
 
 
@@ -133,13 +148,15 @@ def test_second_term(make: Make, way: Way, slow: Slow) -> None:
 
 
 def test_drain_is_limited(make: Make, slow: Slow) -> None:
-    """What has not ended after server.drain seconds is ended."""
-    daemon = make("foreground").configure(text=slow.table, drain=0.2).start()
+    """What has not ended after server.drain seconds ends short, by an orderly close."""
+    daemon = make("foreground").configure(text=slow.table, drain=0.2).start("--log-format", "json")
     answer = begin(daemon)
     daemon.signal(signal.SIGTERM)
-    assert daemon.wait() == 0
-    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+    with pytest.raises(http.client.IncompleteRead):
         answer.read()
+    assert daemon.wait() == 0
+    [event] = [json.loads(line) for line in daemon.said().splitlines() if '"repository"' in line]
+    assert (event["status"], event["bytes"], event["error"]) == (200, Slow.SIZE // 2, "docxy stopped")
 
 
 @every_way
@@ -173,6 +190,24 @@ def test_reload(make: Make, way: Way, folder: Path, authority: Authority, leaf: 
     kept.close()
     assert daemon.wait() == 0
     assert "Traceback" not in daemon.said()
+
+
+@pytest.mark.parametrize("way", ["foreground", "daemon"])
+def test_reload_from_elsewhere(make: Make, way: Way, folder: Path, leaf: Leaf, authority: Authority) -> None:
+    """File names that were relative at the start are found again from another folder."""
+    for name, file in (("cert.pem", leaf.cert), ("key.pem", leaf.key)):
+        shutil.copy(file, folder / name)
+    daemon = make(way)
+    daemon.configure(f"ssl:{daemon.port}")
+    near = [os.path.relpath(folder / name) for name in ("docxy.toml", "cert.pem", "key.pem")]
+    options = [word for pair in zip(("--config", "--cert", "--key"), near, strict=True) for word in pair]
+    daemon.start(*options, twistd=["--rundir=/"])
+    shutil.copy(authority.issue("renewed", ["localhost"]).cert, folder / "cert.pem")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_said("not reloaded: --key: ")
+    shutil.copy(leaf.cert, folder / "cert.pem")
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_said("reloaded\n")
 
 
 def test_reload_names_what_waits(make: Make) -> None:
@@ -215,8 +250,8 @@ def test_json(make: Make, way: Way, slow: Slow) -> None:
     assert all(isinstance(event, dict) for event in events)
     served = [event for event in events if "repository" in event]
     keys = "time client method upstream repository reference status bytes duration source resumes error"
-    assert [tuple(event) for event in served] == [tuple(keys.split())] * 4
-    assert [event["status"] for event in served] == [200, 200, 404, 200]
+    assert [tuple(event) for event in served] == [tuple(keys.split())] * 7
+    assert [event["status"] for event in served] == [200, 200, 404, 200, 400, 400, 400]
     assert "secret" not in daemon.said()
 
 
@@ -237,6 +272,15 @@ def test_syslog(make: Make) -> None:
         assert daemon.said() == ""
         daemon.signal(signal.SIGTERM)
         assert daemon.wait() == 0
+
+
+def test_reactor(make: Make) -> None:
+    """A reactor that twistd is told to use changes nothing of the format."""
+    daemon = make("foreground").configure().start("--log-format", "json", twistd=["--reactor=epoll"])
+    assert daemon.status() == 200
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert all(line.startswith("{") for line in daemon.said().splitlines())
 
 
 def test_level(make: Make) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Make
-from .rig.daemon import free_port, one_line, shown, tls_table
+from .rig.daemon import WAYS, Way, free_port, one_line, shown, tls_table
 from .rig.pki import Authority, Leaf
 from .rig.processes import wait_until
 
@@ -56,6 +56,22 @@ def test_tls_of_its_own(make: Make, authority: Authority, leaf: Leaf) -> None:
     daemon = make("foreground")
     daemon.configure(f"ssl:{daemon.port}:privateKey={leaf.key}:certKey={leaf.cert}").start()
     assert daemon.status(context=authority.client_context()) == 200
+
+
+def test_tls_of_its_own_renewed(make: Make, folder: Path, authority: Authority, leaf: Leaf) -> None:
+    """Those files are reloaded, too."""
+    mine = Leaf(folder / "cert.pem", folder / "key.pem")
+    daemon = make("foreground")
+    daemon.configure(f"ssl:{daemon.port}:privateKey={mine.key}:certKey={mine.cert}")
+    for one in (leaf, authority.issue("renewed-alone", ["localhost"])):
+        shutil.copy(one.cert, mine.cert)
+        shutil.copy(one.key, mine.key)
+        if not daemon.pid:
+            daemon.start()
+    assert "loopback" in shown(daemon, authority)
+    daemon.signal(signal.SIGHUP)
+    daemon.wait_said(" reloaded")
+    assert "renewed-alone" in shown(daemon, authority)
 
 
 @pytest.mark.parametrize("name", ["index=0", "name=docxy.socket"])
@@ -121,6 +137,8 @@ def test_other_user(make: Make, folder: Path, authority: Authority, leaf: Leaf) 
     daemon.configure(f"ssl:{daemon.port}", tls_table(mine))
     daemon.start(twistd=[f"--uid={user.pw_uid}", f"--gid={user.pw_gid}"])
     assert os.stat(f"/proc/{daemon.pid}").st_uid == user.pw_uid
+    assert daemon.said().count("cannot be read") == 2  # certificate and key, in one line
+    assert daemon.said().count("is not taken over before a restart") == 1
     assert "loopback" in shown(daemon, authority)
     daemon.signal(signal.SIGHUP)
     daemon.wait_said("not reloaded: tls.cert")
@@ -131,3 +149,23 @@ def test_other_user(make: Make, folder: Path, authority: Authority, leaf: Leaf) 
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     assert "Traceback" not in daemon.said()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+@pytest.mark.parametrize("way", WAYS)
+def test_password_of_another_user(make: Make, way: Way, folder: Path) -> None:
+    """A password file that the user may not read ends the start in one line, a daemon's in its log."""
+    user = pwd.getpwnam("nobody")
+    (folder / "password").write_text("s3cret")
+    (folder / "password").chmod(0o600)
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    account = 'auth = "own"\nusername = "me"\npassword_file = "password"\nrepositories = ["*"]\n'
+    daemon = make(way).configure(text=f'[[upstream]]\nname = "ghcr.io"\n{account}')
+    said = daemon.failed(twistd=[f"--uid={user.pw_uid}", f"--gid={user.pw_gid}"])
+    line = "upstream[ghcr.io].password_file in "
+    if way == "daemon":
+        wait_until(lambda: line in daemon.logfile.read_text(), "the log to tell it")
+    else:
+        one_line(said, line)
+    assert "Traceback" not in daemon.said()
+    assert "s3cret" not in daemon.said()

@@ -159,6 +159,11 @@ class InstallTests(SynchronousTestCase):
         self.assertIsNone(self.installed("--logger", "twisted.logger.globalLogPublisher"))
         self.assertIsNotNone(globalLogPublisher)
 
+    def test_reactor(self) -> None:
+        """With a reactor chosen the format is ours all the same."""
+        for reactor in ("epoll", "select"):
+            self.assertIsInstance(self.installed("-n", f"--reactor={reactor}"), FileLogObserver)
+
     def test_elsewhere(self) -> None:
         """What is no twistd decides itself."""
         self.assertIsNone(self.installed("--no-such-option"))

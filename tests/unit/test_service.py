@@ -78,11 +78,15 @@ class ServiceCase(SynchronousTestCase):
         assert isinstance(built, MirrorService)
         return built
 
-    def pair(self, *names: str) -> TLSSettings:
-        """A certificate and its key, in files."""
+    def folder(self) -> Path:
+        """A folder for this test."""
         made = TemporaryDirectory()
         self.addCleanup(made.cleanup)
-        folder = Path(made.name)
+        return Path(made.name)
+
+    def pair(self, *names: str) -> TLSSettings:
+        """A certificate and its key, in files."""
+        folder = self.folder()
         leaf = throwaway.leaf(*names)
         chain = [leaf.pem, throwaway.intermediate().pem]
         return TLSSettings(
@@ -189,11 +193,26 @@ class LifeTests(ServiceCase):
         return connection
 
     def test_drain_ends(self) -> None:
-        """What has not ended after `server.drain` seconds is ended."""
+        """What has not ended after `server.drain` seconds is ended in order; no clock runs on."""
         connection = self.busy()
         stopped = self.service.stopService()
         self.reactor.advance(29.9)
-        self.assertNoResult(stopped)
+        self.assertFalse(connection.closed)
+        self.reactor.advance(0.2)
+        self.reactor.advance(0)
+        self.assertEqual((connection.closed, connection.line.aborted), (True, False))
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_drain_aborts(self) -> None:
+        """A client that does not read to the end is cut off 5 seconds later."""
+        connection = self.busy()
+        connection.line.reading = False
+        connection.line.write(b"x")
+        stopped = self.service.stopService()
+        self.reactor.advance(30)
+        self.reactor.advance(4.9)
+        self.assertEqual((connection.closed, connection.line.aborted), (True, False))
         self.reactor.advance(0.2)
         self.reactor.advance(0)
         self.assertTrue(connection.line.aborted)
@@ -232,10 +251,10 @@ class StartTests(ServiceCase):
 
     def test_certificate_warnings(self) -> None:
         """A certificate's warnings are said."""
-        built = self.build(settings(tls=self.pair("cert.example")))
-        assert built._creator is not None
-        built._creator.replace(replace(built._creator.pair, warnings=("expires soon",)))
-        self.assertIn("expires soon", built._warnings())
+        tls = self.pair("cert.example")
+        assert tls.key is not None
+        Path(tls.key).chmod(0o644)
+        self.assertIn("open to every user", self.build(settings(tls=tls))._warnings()[0])
 
     def test_no_trust_roots(self) -> None:
         """A machine without trust roots is told what to install."""
@@ -277,50 +296,6 @@ class StartTests(ServiceCase):
         self.assertIsNone(cast("Any", other).getComponent(ILogObserver, None))
 
 
-class ReloadTests(ServiceCase):
-    """HUP."""
-
-    def test_nothing_changed(self) -> None:
-        """Where nothing changed that is all that is said, without a way to load as well."""
-        found = settings()
-        self.build(found).reload()
-        self.build(found, lambda: found).reload()
-        self.assertEqual(self.said("info"), ["reloaded", "reloaded"])
-
-    def test_certificate(self) -> None:
-        """The new certificate is shown, from wherever it is now, and its names are believed."""
-        old, new = self.pair("old.example"), self.pair("new.example")
-        built = self.build(settings(tls=old), lambda: settings(tls=new))
-        assert built._creator is not None
-        self.assertEqual(built._creator.pair.names, ("old.example",))
-        built.reload()
-        self.assertEqual(built._creator.pair.names, ("new.example",))
-        self.assertEqual(self.said("info"), ["reloaded"])
-
-    def test_certificate_gone(self) -> None:
-        """Settings without a certificate leave the old one in its place."""
-        built = self.build(settings(tls=self.pair("old.example")), lambda: settings("5001"))
-        built.reload()
-        assert built._creator is not None
-        self.assertEqual(built._creator.pair.names, ("old.example",))
-        self.assertEqual(self.said("warn"), ["reloaded; a restart is needed for: server"])
-
-    def test_restart_needed(self) -> None:
-        """What a running service does not take over is named."""
-        changed = replace(settings("5001"), log=LogSettings("json"), upstreams=settings().upstreams * 2)
-        self.build(settings(), lambda: changed).reload()
-        self.assertEqual(self.said("warn"), ["reloaded; a restart is needed for: server, upstream, log"])
-
-    def test_wrong(self) -> None:
-        """Wrong settings change nothing and say what is wrong."""
-
-        def load() -> Settings:
-            raise SettingsError("server.drain", "is wrong", "mend it")
-
-        self.build(settings(), load).reload()
-        self.assertEqual(self.said("error"), ["not reloaded: server.drain: is wrong; mend it"])
-
-
 class RedirectTests(ServiceCase):
     """The plain twin of a TLS listener."""
 
@@ -333,11 +308,15 @@ class RedirectTests(ServiceCase):
     def test_public(self) -> None:
         """It leads to the public URL, whoever asks and by whichever name."""
         self.assertEqual(self.location("evil.example"), "https://mirror.example.com/")
+        both = ("http://plain.example", "https://tls.example:8443", "https://other.example")
+        self.assertEqual(self.location("plain.example", public_urls=both), "https://tls.example:8443/")
 
     def test_without_public(self) -> None:
-        """Without one it leads to the name of the certificate, or to our own address."""
+        """Without an https one it leads to the name it was asked by, or to our own address."""
         for host in ("127.0.0.1:8080", "evil.example"):
             self.assertEqual(self.location(host, public_urls=()), "https://127.0.0.1/")
+        plain = ("http://plain.example:8080",)
+        self.assertEqual(self.location("plain.example:8080", public_urls=plain), "https://plain.example/")
 
     def test_url(self) -> None:
         """The port is that of the TLS listener, an IPv6 address stays in its brackets."""
@@ -356,5 +335,5 @@ class RedirectTests(ServiceCase):
         found = settings(redirect=("tcp:8080:interface=127.0.0.1",))
         nobody = (network("198.51.100.0/24"),)
         self.build(replace(found, server=replace(found.server, allow=nobody)))
-        self.assertEqual(self.connect(0).get("/health").status, 403)
+        self.assertEqual(self.connect(0).get("/v2/").status, 403)
         self.assertEqual(self.connect(1).get("/").status, 308)

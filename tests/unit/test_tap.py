@@ -43,7 +43,7 @@ class OptionsTests(SynchronousTestCase):
     def test_all(self) -> None:
         """Repeatable flags are lists in their order, the others are strings."""
         lists = ("listen", "redirect", "public-url", "behind-proxy", "upstream")
-        words = ("config", "cert", "key", "log-format", "log-level", "cache", "cache-size", "admin")
+        words = ("config", "cert", "key", "log-format", "log-level", "cache", "cache-size", "admin", "acme")
         arguments = [f"--{name}={value}" for name in lists for value in "ab"] + [
             f"--{name}=c" for name in words
         ]
@@ -133,7 +133,22 @@ class MakeServiceTests(SynchronousTestCase):
         error = self.assertRaises(SystemExit, makeService, parsed("--log-level=loud"))
         self.assertEqual(error.code, "docxy: --log-level: is 'loud'; write debug or info or warn or error")
         error = self.assertRaises(SystemExit, makeService, parsed("--listen=tcp:1"))
-        self.assertEqual(error.code, "docxy: server.listen: is taken; choose another port")
+        self.assertEqual(error.code, "docxy: --listen: is taken; choose another port")
+        os.environ["DOCXY_LISTEN"] = "tcp:1"
+        error = self.assertRaises(SystemExit, makeService, parsed())
+        self.assertEqual(error.code, "docxy: DOCXY_LISTEN: is taken; choose another port")
+
+    def test_folder(self) -> None:
+        """A daemon that has left its folder reads the same settings file again."""
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        self.addCleanup(os.chdir, os.getcwd())
+        Path(folder, "a.toml").write_text("[log]\nlevel = 'warn'\n")
+        os.chdir(folder)
+        del os.environ["DOCXY_LOG_LEVEL"]
+        makeService(parsed("--config=a.toml"))
+        os.chdir("/")
+        self.assertEqual(self.again().log.level, "warn")
 
 
 class TwistdTests(SynchronousTestCase):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from docxy.policy.addresses import bucket, check_address, inside, unmapped
+from docxy.policy.addresses import bucket, check_address, inside, networks, unmapped
 from docxy.settings.values import NetworkSettings, UpstreamSettings
 
 HUB = UpstreamSettings(name="docker.io", urls=("https://registry-1.docker.io",))
@@ -198,7 +198,7 @@ class BucketTests(SynchronousTestCase):
     """How clients are counted."""
 
     def test_buckets(self) -> None:
-        """IPv4 stands for itself, IPv6 for its /64, and no address for the unix socket."""
+        """IPv4 stands for itself, IPv6 for its /64, None for the unix socket; all who are unknown are one."""
         for address, key in (
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
@@ -206,8 +206,18 @@ class BucketTests(SynchronousTestCase):
             ("2001:db8:1:2::", "2001:db8:1:2::/64"),
             ("fe80::1%eth0", "fe80::/64"),
             ("::1", "::/64"),
-            ("unix", "unix"),
-            ("", "unix"),
+            ("unknown", "unknown"),
+            ("", "unknown"),
             (None, "unix"),
         ):
             self.assertEqual(bucket(address), key)
+
+    def test_networks(self) -> None:
+        """An IPv6 client's connections are those of its /48 too."""
+        for address, keys in (
+            ("192.0.2.7", ("192.0.2.7",)),
+            ("::ffff:192.0.2.7", ("192.0.2.7",)),
+            ("2001:db8:1:2:3:4:5:6", ("2001:db8:1:2::/64", "2001:db8:1::/48")),
+            ("no address", ("unknown",)),
+        ):
+            self.assertEqual(networks(address), keys)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from docxy.oci.names import Repository
-from docxy.policy.addressing import client_path, Addressing, Target, TokenTarget
+from docxy.policy.addressing import Addressing, Target, TokenTarget, client_path
 from docxy.settings.values import ServerSettings, Settings, UpstreamSettings
 from tests.unit.policy.addressing_rig import (
     CLOSED,

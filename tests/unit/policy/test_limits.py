@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.oci.errors import RegistryError
-from docxy.policy.limits import MAX_WAIT, MIN_WAIT, Quota, RelayCounter, short_wait
+from docxy.policy.limits import (
+    MAX_FAILED_LOGINS,
+    MAX_WAIT,
+    MIN_WAIT,
+    ConnectionCounter,
+    FailedLogins,
+    Quota,
+    RelayCounter,
+    short_wait,
+)
 
 # 2026-11-23 12:00:00 UTC
 WALL = 1795435200.0
@@ -193,3 +202,120 @@ class RelayCounterTests(SynchronousTestCase):
         counter.take("a")
         counter.release("a")
         self.assertRaises(ValueError, counter.release, "a")
+
+    def test_held(self) -> None:
+        """What a context holds is given back at its end, however it ends."""
+        counter = RelayCounter(limit_total=1, limit_per_client=1)
+        with counter.held("a"):
+            self.assertEqual(counter.active, 1)
+            self.assertRaises(RegistryError, counter.held("b").__enter__)
+            self.assertEqual(counter.active, 1)
+
+        def breaks() -> None:
+            with counter.held("a"):
+                raise KeyError
+
+        self.assertRaises(KeyError, breaks)
+        self.assertEqual(counter.active, 0)
+
+    def test_what_is_counted(self) -> None:
+        """The refusals name what there is too much of."""
+        for limits in ((9, 1), (1, 9)):
+            counter = RelayCounter(*limits, "walks")
+            counter.take("a")
+            self.assertIn(" walks ", self.assertRaises(RegistryError, counter.take, "a").message)
+
+
+class ConnectionCounterTests(SynchronousTestCase):
+    """Bounding what is open."""
+
+    def test_per_client(self) -> None:
+        """A client has a limit of its own, and the network around it four times that."""
+        counter = ConnectionCounter(100, 2)
+        for client, taken in (("a", 2), ("b", 2), ("c", 2), ("d", 2), ("e", 0)):
+            found = [counter.take((client, "wide")) for _ in range(3)]
+            self.assertEqual(found, [True] * taken + [False] * (3 - taken))
+        self.assertTrue(counter.take(("e", "other")))
+        self.assertTrue(counter.take(("f",)))
+
+    def test_total(self) -> None:
+        """All have one limit, those without networks too, who have no other."""
+        counter = ConnectionCounter(3, 1)
+        self.assertEqual([counter.take(()) for _ in range(4)], [True, True, True, False])
+        self.assertFalse(counter.take(("a",)))
+
+    def test_release(self) -> None:
+        """What is given back can be taken again, and nothing of it is remembered."""
+        counter = ConnectionCounter(1, 1)
+        for networks in (("a", "wide"), ("b", "wide"), ()):
+            self.assertTrue(counter.take(networks))
+            self.assertFalse(counter.take(networks))
+            self.assertRaises(ValueError, counter.release, ("z",))
+            counter.release(networks)
+        self.assertRaises(ValueError, counter.release, ())
+
+    @settings(derandomize=True, max_examples=50)
+    @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=40))
+    def test_any_order(self, steps: list[tuple[str, bool]]) -> None:
+        """In whatever order connections come and go, no count goes over its limit or below nothing."""
+        counter = ConnectionCounter(4, 2)
+        open_: list[str] = []
+        for name, comes in steps:
+            if comes and counter.take((name,)):
+                open_.append(name)
+            elif not comes and name in open_:
+                counter.release((name,))
+                open_.remove(name)
+            self.assertLessEqual(len(open_), 4)
+            self.assertLessEqual(max(map(open_.count, "abc")), 2)
+
+
+class FailedLoginsTests(SynchronousTestCase):
+    """Bounding what is guessed."""
+
+    def wait(self, logins: FailedLogins, now: float, bucket: str = "a") -> int | None:
+        """The seconds that a client is told to wait."""
+        try:
+            logins.check(bucket, now)
+        except RegistryError as error:
+            self.assertEqual(error.status, 429)
+            return int(dict(error.headers)["Retry-After"])
+        return None
+
+    def test_ten_a_minute(self) -> None:
+        """Ten refused logins within a minute are borne, one client's are its own."""
+        logins = FailedLogins()
+        for second in range(MAX_FAILED_LOGINS):
+            self.assertIsNone(self.wait(logins, second))
+            logins.failed("a", b"x", second)
+        self.assertEqual(self.wait(logins, 9), 51)
+        self.assertEqual(self.wait(logins, 59.5), 1)
+        self.assertIsNone(self.wait(logins, 9, "b"))
+        self.assertIsNone(self.wait(logins, 60))
+        logins.failed("a", b"x", 60)
+        self.assertEqual(self.wait(logins, 60), 1)
+        self.assertIsNone(self.wait(logins, 61))
+
+    def test_good_after_all(self) -> None:
+        """A login that succeeds is no guess, and others that were refused still count."""
+        logins = FailedLogins()
+        for _ in range(MAX_FAILED_LOGINS - 1):
+            logins.failed("a", b"guess", 0)
+        for _ in range(5):
+            logins.failed("a", b"good", 0)
+            logins.succeeded("a", b"good")
+            logins.succeeded("a", b"unheard of")
+            self.assertIsNone(self.wait(logins, 0))
+        logins.failed("a", b"guess", 0)
+        self.assertEqual(self.wait(logins, 0), 60)
+        logins.succeeded("a", b"guess")
+        self.assertIsNone(self.wait(logins, 0))
+
+    def test_bounded(self) -> None:
+        """Only so many clients are remembered, those of late."""
+        logins = FailedLogins(max_keys=2)
+        for bucket in ("a", "b", "c"):
+            for _ in range(MAX_FAILED_LOGINS + 5):
+                logins.failed(bucket, b"x", 0)
+        waits = [self.wait(logins, 0, bucket) for bucket in ("a", "b", "c")]
+        self.assertEqual(waits, [None, 60, 60])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.policy.addresses import unmapped
-from docxy.policy.proxies import client_address, client_scheme
+from docxy.policy.proxies import client_address, client_scheme, own_address
 
 TRUSTED = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
 
@@ -24,7 +24,7 @@ class ClientAddressTests(SynchronousTestCase):
             ("::ffff:192.0.2.1", "192.0.2.1"),
             ("2001:DB8::1", "2001:db8::1"),
             ("fe80::1%eth0", "fe80::1"),
-            ("no address", "unix"),
+            ("no address", "unknown"),
         ):
             self.assertEqual(client_address(peer, ["198.51.100.9"], TRUSTED), client)
         self.assertEqual(client_address("10.0.0.1", ["198.51.100.9"], ()), "10.0.0.1")
@@ -56,25 +56,25 @@ class ClientAddressTests(SynchronousTestCase):
             self.assertEqual(client_address("10.0.0.1", [entry], TRUSTED), client)
 
     def test_garbage(self) -> None:
-        """An entry that is no address ends the search at the last one believed."""
-        for lines, client in (
-            ([], "10.0.0.1"),
-            ([""], "10.0.0.1"),
-            (["unknown"], "10.0.0.1"),
-            (["198.51.100.9, unknown, 10.0.0.2"], "10.0.0.2"),
-            (["198.51.100.9,,10.0.0.2"], "10.0.0.2"),
-            (["198.51.100.9,"], "10.0.0.1"),
-            (["[198.51.100.9"], "10.0.0.1"),
-            (["198.51.100.9:port"], "10.0.0.1"),
-            (["1" * 65], "10.0.0.1"),
-            (["198.51.100.9\x00"], "10.0.0.1"),
+        """A client that no proxy names is unknown, and is not the proxy."""
+        for lines in (
+            [],
+            [""],
+            ["unknown"],
+            ["198.51.100.9, unknown, 10.0.0.2"],
+            ["198.51.100.9,,10.0.0.2"],
+            ["198.51.100.9,"],
+            ["[198.51.100.9"],
+            ["198.51.100.9:port"],
+            ["1" * 65],
+            ["198.51.100.9\x00"],
         ):
-            self.assertEqual(client_address("10.0.0.1", lines, TRUSTED), client, lines)
+            self.assertEqual(client_address("10.0.0.1", lines, TRUSTED), "unknown", lines)
 
     def test_unix_peer(self) -> None:
-        """A unix socket is trusted, and is the client itself where it names nobody."""
+        """A unix socket is trusted, and is not the client where it names nobody."""
         self.assertEqual(client_address(None, ["6.6.6.6, 198.51.100.9"], ()), "198.51.100.9")
-        self.assertEqual(client_address(None, [], TRUSTED), "unix")
+        self.assertEqual(client_address(None, [], TRUSTED), "unknown")
 
     def test_long_chains_are_read_from_their_end(self) -> None:
         """Of an endless chain only the end is read, and the search stops there."""
@@ -85,8 +85,33 @@ class ClientAddressTests(SynchronousTestCase):
     @settings(derandomize=True, max_examples=200)
     @given(st.lists(st.text(max_size=30), max_size=4))
     def test_hostile_lines(self, lines: list[str]) -> None:
-        """Whatever a proxy relays, the client has an address."""
-        self.assertIsNotNone(unmapped(client_address("10.0.0.1", lines, TRUSTED)))
+        """Whatever a proxy relays, the client has an address or is unknown."""
+        client = client_address("10.0.0.1", lines, TRUSTED)
+        self.assertTrue(client == "unknown" or unmapped(client) is not None)
+
+
+class OwnAddressTests(SynchronousTestCase):
+    """Who may ask for itself."""
+
+    def test_near(self) -> None:
+        """This machine and trusted proxies, by their addresses."""
+        for peer, own in (
+            ("10.0.0.1", "10.0.0.1"),
+            ("::ffff:10.0.0.1", "10.0.0.1"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.8.0.1", "127.8.0.1"),
+            ("::1", "::1"),
+            (None, "unix"),
+        ):
+            self.assertEqual(own_address(peer, [], TRUSTED), own)
+            self.assertIsNone(own_address(peer, ["198.51.100.9"], TRUSTED))
+            self.assertIsNone(own_address(peer, [""], TRUSTED))
+
+    def test_others(self) -> None:
+        """Nobody else does."""
+        for peer in ("192.0.2.1", "2001:db8::1", "no address"):
+            self.assertIsNone(own_address(peer, [], TRUSTED))
+        self.assertIsNone(own_address("10.0.0.1", [], ()))
 
 
 class ClientSchemeTests(SynchronousTestCase):

@@ -124,6 +124,18 @@ class UrlTests(FormsTestCase):
             fault = self.assertRaises(Malformed, forms.url, text)
             self.assertNotIn("hunter2", fault.problem + fault.remedy)
 
+    def test_no_account_is_repeated(self) -> None:
+        """Whatever stands before an @ never gets into a message, whichever setting it was given for."""
+        for parse in PARSERS:
+            for text in ("https://user:hunter2@example.com", "hunter2@example.com:5000", "a.b:hunter2@x@y"):
+                try:
+                    parse(text)
+                except Malformed as told:
+                    self.assertNotIn("hunter2", told.problem + told.remedy)
+        for parse in (forms.upstream_name, forms.host_name, forms.host_pattern, forms.url):
+            fault = self.assertRaises(Malformed, parse, "user:hunter2@example.com")
+            self.assertEqual((fault.problem, fault.remedy), forms.WITH_USER)
+
     @given(
         st.sampled_from(["http", "https"]),
         st.from_regex(r"[a-z]([a-z0-9-]{0,8}[a-z0-9])?(\.[a-z]{2,5}){0,2}", fullmatch=True),
@@ -319,3 +331,5 @@ class HostileTests(SynchronousTestCase):
         """What is shown is quoted, on one line, and cut."""
         self.assertEqual(forms.shown("a\nb"), r"'a\nb'")
         self.assertEqual(forms.shown("a" * 200), "'" + "a" * 75 + "...'")
+        self.assertEqual(forms.shown("u:p@w@host"), "'***@host'")
+        self.assertEqual(forms.shown(5), "5")

@@ -204,6 +204,7 @@ class FileTests(SourcesTestCase):
         self.check_error(f"upstream[ghcr.io].ca in DIR/docxy.toml: {end}")
         account = 'auth = "own"\nusername = "u"\npassword_file = "x"\nrepositories = "*"\n'
         self.write("docxy.toml", f'[[upstream]]\nname = "ghcr.io"\n{account}')
+        end = end.replace("DIR/x", "the password file")
         self.check_error(f"upstream[ghcr.io].password_file in DIR/docxy.toml: {end}")
 
     def test_named_pipe(self) -> None:
@@ -298,6 +299,8 @@ class RefusedTests(SourcesTestCase):
         self.check_error(f"--cache: {end}", {"cache": "/var/cache"})
         self.check_error(f"DOCXY_CACHE_SIZE: {end}", CACHE_SIZE="1G")
         self.check_error(f"DOCXY_ADMIN: {end}", ADMIN="tcp:9100")
+        self.check_error(f"--acme: {end}", {"acme": "mirror.example.com"})
+        self.check_error(f"DOCXY_ACME: {end}", ACME="mirror.example.com")
         self.write("docxy.toml", "[acme]\nx = 1\n")
         self.check_error(f"acme in DIR/docxy.toml: {end}")
 
@@ -317,6 +320,8 @@ class RefusedTests(SourcesTestCase):
         environ = {"DOCXY_LISTENN": "x", "DOCXY_PORT_443_TCP": "x", "DOXCY_LISTEN": "x", "HOME": "/"}
         expected = "DOCXY_LISTENN: is unknown and has no effect; DOCXY_LISTEN is known"
         self.assertEqual(load({}, environ, self.places).warnings, (expected,))
+        later = {"DOCXY_CACH": "x", "DOCXY_ADMINS": "x", "DOCXY_ACM": "x"}
+        self.assertEqual(load({}, later, self.places).warnings, ())
 
     def test_default_places(self) -> None:
         """Without other places /etc/docxy is looked at."""

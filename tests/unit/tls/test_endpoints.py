@@ -18,14 +18,12 @@ from twisted.internet import endpoints
 from twisted.internet.endpoints import TCP4ServerEndpoint, TCP6ServerEndpoint, quoteStringArgument
 from twisted.internet.error import CannotListenError
 from twisted.internet.testing import MemoryReactorClock
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.python.systemd import ListenFDs
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import implementer
 
 from docxy.settings.values import SettingsError
-from docxy.tls.certificates import load_pair
+from docxy.tls.certificates import PairFiles
 from docxy.tls.endpoints import (
     Malformed,
     is_tls,
@@ -34,7 +32,7 @@ from docxy.tls.endpoints import (
     parse_listener,
     port_of,
 )
-from docxy.tls.server import server_creator
+from docxy.tls.shown import Certificates
 from docxy.tls.sockets import DualStackEndpoint, FreshUnixEndpoint
 from tests.unit.tls.listening import Callers, close
 from tests.unit.tls.test_server import client_context
@@ -78,7 +76,7 @@ class ParseTests(SynchronousTestCase):
         is_tls(text)
         port_of(text)
         with contextlib.suppress(SettingsError):
-            parse_listener(MemoryReactorClock(), text, None, "server.listen")
+            parse_listener(MemoryReactorClock(), text, Certificates(lambda: NOW), "server.listen")
 
     @quick
     @given(st.text(max_size=20))
@@ -126,18 +124,18 @@ class ListenerTestCase(SynchronousTestCase):
         self.directory = Path(made.name)
         self.cert = write(self.directory / "cert.pem", [leaf().pem, intermediate().pem])
         self.key = write(self.directory / "key.pem", leaf().key_pem())
-        self.creator = server_creator(load_pair(self.cert, self.key, now=NOW))
+        self.certificates = Certificates(lambda: NOW, PairFiles(self.cert, self.key))
         self.reactor = MemoryReactorClock()
-        self.reactor.advance(NOW.timestamp())
 
-    def parse(self, text: str, creator: Any = None) -> Any:
+    def parse(self, text: str, certificates: Certificates | None = None) -> Any:
         """The endpoint."""
-        return parse_listener(self.reactor, text, creator, "server.listen")
+        certificates = Certificates(lambda: NOW) if certificates is None else certificates
+        return parse_listener(self.reactor, text, certificates, "server.listen")
 
-    def refused(self, text: str, creator: Any = None) -> SettingsError:
+    def refused(self, text: str, certificates: Certificates | None = None) -> SettingsError:
         """Why it is refused."""
         with self.assertRaises(SettingsError) as caught:
-            self.parse(text, creator)
+            self.parse(text, certificates)
         self.assertEqual(caught.exception.key, "server.listen")
         error: SettingsError = caught.exception
         return error
@@ -176,7 +174,7 @@ class PlainTests(ListenerTestCase):
             "systemd:domain=INET:name=nobody",
             "ssl:systemd:domain=INET:index=7",
         ):
-            error = self.refused(text, self.creator)
+            error = self.refused(text, self.certificates)
             self.assertIn("systemd did not hand over", error.problem)
             self.assertIn(".socket unit", error.remedy)
 
@@ -214,11 +212,11 @@ class TLSTests(ListenerTestCase):
 
     def test_settings_pair(self) -> None:
         """Without key arguments the certificate of the settings is shown."""
-        self.assertTrue(self.shakes_hands(self.parse("ssl:443:interface=127.0.0.1", self.creator)))
+        self.assertTrue(self.shakes_hands(self.parse("ssl:443:interface=127.0.0.1", self.certificates)))
 
     def test_dual_stack(self) -> None:
         """Without an interface it listens on both families."""
-        port = self.successResultOf(self.parse("ssl:0", self.creator).listen(Callers()))
+        port = self.successResultOf(self.parse("ssl:0", self.certificates).listen(Callers()))
         self.addCleanup(close, port, self.reactor)
         self.assertIn(port.getHost().host, ("::", "0.0.0.0"))
 
@@ -244,10 +242,6 @@ class TLSTests(ListenerTestCase):
                 endpoint = self.parse(f"ssl:443:{arguments}:interface=127.0.0.1")
                 self.assertTrue(self.shakes_hands(endpoint))
 
-    def test_twisteds_parser(self) -> None:
-        """Arguments that only Twisted knows go to its own parser."""
-        self.parse(f"ssl:443:privateKey={self.key}:certKey={self.cert}:dhParameters=/nowhere")
-
     def test_own_pair_checked(self) -> None:
         """Files that cannot serve are named before OpenSSL could ask for a passphrase."""
         locked = write(self.directory / "locked.pem", leaf().key_pem(passphrase=b"x"))
@@ -255,7 +249,7 @@ class TLSTests(ListenerTestCase):
             (f"privateKey={locked}:certKey={self.cert}", "is encrypted"),
             (f"privateKey={locked}:certKey={self.cert}:dhParameters=/nowhere", "is encrypted"),
             ("privateKey=/nowhere", "does not exist"),
-            (f"certKey={self.cert}", "'server.pem' does not exist"),
+            (f"certKey={self.cert}", "server.pem' does not exist"),
             (
                 f"privateKey={self.key}:certKey={write(self.directory / 'root.pem', root().pem)}",
                 "does not belong",
@@ -268,19 +262,23 @@ class TLSTests(ListenerTestCase):
         write(self.directory / "broken.pem", root().pem.replace(b"MII", b"AAA"))
         self.assertIn("OpenSSL refuses", self.refused(f"tls:{self.directory}:port=443").problem)
 
-    def test_own_pair_warnings(self) -> None:
-        """What the operator should know of such a pair is logged."""
+    def test_own_pair_kept(self) -> None:
+        """Such a pair is known from then on, with its names, its warnings and its whole paths."""
         Path(self.key).chmod(0o644)
-        seen: list[str] = []
+        known = Certificates(lambda: NOW)
+        here = os.path.relpath(self.key), os.path.relpath(self.cert)
+        self.parse(f"ssl:443:privateKey={here[0]}:certKey={here[1]}:extraCertChain={here[1]}", known)
+        self.assertEqual(known.names(), (HOST,))
+        self.assertEqual([self.key in text for text in known.warnings()], [True])
+        files = [("server.listen", path) for path in (self.cert, self.key, self.cert)]
+        self.assertEqual(list(known.files()), files)
 
-        @implementer(ILogObserver)
-        def observer(event: LogEvent) -> None:
-            seen.append(str(event.get("warning")))
-
-        globalLogPublisher.addObserver(observer)
-        self.addCleanup(globalLogPublisher.removeObserver, observer)
-        self.parse(f"ssl:443:privateKey={self.key}:certKey={self.cert}")
-        self.assertEqual([self.key in text for text in seen], [True])
+    def test_own_pair_of_twisteds(self) -> None:
+        """Arguments that only Twisted knows go to its own parser: the files are not read again."""
+        known = Certificates(lambda: NOW)
+        text = f"ssl:443:privateKey={self.key}:certKey={self.cert}:dhParameters=/nowhere"
+        self.parse(text, known)
+        self.assertEqual((known.names(), list(known.files())), ((HOST,), []))
 
     def test_inherited_family(self) -> None:
         """An inherited socket keeps its own family, whatever the description says of it."""
@@ -296,8 +294,8 @@ class TLSTests(ListenerTestCase):
             for text, kind in [("", Callers), ("ssl:", TLSMemoryBIOFactory)]:
                 handed = ListenFDs([os.dup(listening.fileno())], ("web",))
                 self.patch(endpoints._SystemdParser, "_sddaemon", handed)
-                self.parse(f"{text}systemd:domain=INET:index=0", self.creator)
-                self.parse(f"{text}systemd:domain=INET:name=web", self.creator).listen(Callers())
+                self.parse(f"{text}systemd:domain=INET:index=0", self.certificates)
+                self.parse(f"{text}systemd:domain=INET:name=web", self.certificates).listen(Callers())
                 self.assertIsInstance(self.reactor.adoptedPorts.pop()[2], kind)
 
 

@@ -4,6 +4,8 @@ Tests of `docxy.upstream.agent`: where connections go, and how much may come bef
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from ipaddress import ip_network
 from typing import Any
@@ -48,6 +50,14 @@ from tests.unit.upstream.test_resolver import FixedResolver
 
 OK = b"HTTP/1.1 200 OK\r\n"
 SETTINGS = UpstreamSettings("hub.example", (HUB,), trusted_hosts=frozenset({"lan.example"}))
+
+
+class ImportTests(SynchronousTestCase):
+    def test_idna(self) -> None:
+        """What look-ups need of Python is there before the first of them."""
+        code = "import docxy.upstream.agent, sys; sys.exit('encodings.idna' not in sys.modules)"
+        found = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
+        self.assertEqual(found.returncode, 0)
 
 
 class MakeAgentTests(SynchronousTestCase):

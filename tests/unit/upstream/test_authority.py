@@ -98,7 +98,7 @@ class AuthoritySourceTests(UpstreamTestCase):
             self.assertEqual(self.done(source.get()).realm, REALM)
 
     def test_doubt(self) -> None:
-        """One that seemed to need no token and asks for credentials is asked anew, every 5 seconds at most."""
+        """One that seemed to need no token and asks for credentials is asked anew, now and then."""
         self.net.serve(HUB, reply(200, b"{}", content_type="application/json"))
         source = self.source()
         self.done(source.get())

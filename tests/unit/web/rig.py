@@ -30,7 +30,7 @@ from docxy.interfaces import Clocks
 from docxy.mirror import Mirror
 from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
-from docxy.policy.limits import RelayCounter
+from docxy.policy.limits import ConnectionCounter, RelayCounter
 from docxy.settings.values import LimitSettings, ServerSettings, Settings, UpstreamSettings
 from docxy.testing import FakeTokenSource, FakeUpstream
 from docxy.upstream.parallel import body_maker
@@ -38,6 +38,7 @@ from docxy.web.challenge import ChallengeResource
 from docxy.web.channel import MirrorChannel
 from docxy.web.front import Front
 from docxy.web.health import HealthResource
+from docxy.web.logins import Logins
 from docxy.web.page import front_page
 from docxy.web.repo import Relaying, RepoResource
 from docxy.web.search import SearchResource
@@ -268,11 +269,13 @@ class Rig:
         self.front = Front(self.settings.server, lambda: self.names, self.clock)
         limits = self.settings.limits
         self.relays = RelayCounter(limits.relays, limits.relays_per_client)
+        self.asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
+        self.open = ConnectionCounter(limits.connections, limits.connections_per_client)
         self.health = HealthResource(self.front, self.upstreams, self.relays, self.clock)
         find = url_tree(
             self.front, self.settings.server.secret_path, self._by_kind(), self.health, front_page(self.front)
         )
-        self.site = MirrorSite(self.settings, self.front, find, self.clock)
+        self.site = MirrorSite(self.settings, self.front, find, self.open, self.clock)
 
     def _by_kind(self) -> Mapping[Kind, IResource]:
         clocks = Clocks(self.clock, self.clock.seconds)
@@ -283,10 +286,10 @@ class Rig:
         mirror = Mirror(limits, self.upstreams, self.tokens, auth, mend, clocks)
         relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall)
         repo = RepoResource(self.front, addressing, mirror, relaying)
-        search = SearchResource(self.front, addressing, mirror)
+        search = SearchResource(self.front, addressing, mirror, self.asks)
         return dict.fromkeys(Kind, repo) | {
-            Kind.PING: ChallengeResource(self.front, addressing, auth),
-            Kind.TOKEN: TokenResource(self.front, auth),
+            Kind.PING: ChallengeResource(self.front, addressing, auth, self.asks),
+            Kind.TOKEN: TokenResource(self.front, auth, self.asks, Logins(self.clock)),
             Kind.V1_PING: search,
             Kind.V1_SEARCH: search,
         }

@@ -78,9 +78,19 @@ class ForwardedTests(SynchronousTestCase):
         chain = "X-Forwarded-For: 1.1.1.1, 198.51.100.7, 10.9.9.9"
         for peer in (PROXY, CLIENT, "unix"):
             self.rig.connect(peer).get("/health", chain)
-        self.rig.connect("unix").get("/health")
         clients = [event["client"] for event in logged.access]
-        self.assertEqual(clients, ["198.51.100.7", CLIENT, "198.51.100.7", "unix"])
+        self.assertEqual(clients, ["198.51.100.7", CLIENT, "198.51.100.7"])
+
+    def test_proxy_itself(self) -> None:
+        """A proxy that names nobody is the client of the pages for monitors, and unknown elsewhere."""
+        logged = Logged(self)
+        for peer in (PROXY, "unix"):
+            for target in ("/health", "/", "/v2/", "/generate_204"):
+                self.rig.connect(peer).get(target)
+            self.rig.connect(peer).get("/health", "X-Forwarded-Proto: https")
+        clients = [event["client"] for event in logged.access]
+        alone = ["unknown", "unknown", "unknown"]
+        self.assertEqual(clients, [PROXY, PROXY, *alone, "unix", "unix", *alone])
 
 
 class AuthorizationTests(SynchronousTestCase):

@@ -11,9 +11,10 @@ from docxy.settings.forms import network
 from docxy.testing import MemoryBody, reply
 from docxy.tls.certificates import CertificatePair
 from docxy.tls.server import server_creator
-from docxy.web.site import TurnedAway
+from docxy.web.site import MirrorSite, TurnedAway
 from tests.unit.tls import throwaway
 from tests.unit.web.rig import (
+    CLIENT,
     GHCR,
     HUB,
     Connection,
@@ -129,6 +130,35 @@ class ConnectionTests(SynchronousTestCase):
         self.assertEqual(self.rig.connect("203.0.113.8").get("/health").status, 200)
         first.leave()
         self.assertEqual(self.rig.connect().get("/health").status, 200)
+
+    def test_total(self) -> None:
+        """All clients have one limit, proxies and Unix sockets too."""
+        rig = Rig(
+            settings(limits=with_limits(connections=4).limits, trusted_proxies=(network("10.0.0.0/8"),))
+        )
+        for peer in ("203.0.113.1", "203.0.113.2", "10.0.0.1", "unix"):
+            self.assertFalse(rig.connect(peer).closed)
+        for peer in ("203.0.113.3", "10.0.0.1", "unix"):
+            self.assertTrue(rig.connect(peer).closed)
+
+    def test_sites_share(self) -> None:
+        """Two sites of one process have one count."""
+        rig = self.rig
+        other = MirrorSite(rig.settings, rig.front, lambda request: rig.health, rig.open, rig.clock)
+        self.assertFalse(rig.connect().closed)
+        second = Connection(other, rig.clock, address(CLIENT), address("192.0.2.1"))
+        self.assertFalse(second.closed)
+        self.assertTrue(rig.connect().closed)
+        second.leave()
+        self.assertFalse(rig.connect().closed)
+
+    def test_wide_ipv6(self) -> None:
+        """An IPv6 /48 has four times the limit."""
+        for subnet in range(4):
+            for _ in range(2):
+                self.assertFalse(self.rig.connect(f"2001:db8:1:{subnet}::1").closed)
+        self.assertTrue(self.rig.connect("2001:db8:1:4::1").closed)
+        self.assertFalse(self.rig.connect("2001:db8:2::1").closed)
 
     def test_ipv6(self) -> None:
         """Of IPv6 addresses a /64 is one client; a mapped IPv4 address is the IPv4 client."""

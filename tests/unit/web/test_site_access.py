@@ -76,6 +76,13 @@ class SecretTests(SynchronousTestCase):
         for peer in ("127.0.0.1", "::1", "unix"):
             self.assertEqual(self.rig.connect(peer).get("/health").status, 200)
 
+    def test_local_health_is_not_passed_on(self) -> None:
+        """Whoever comes through a proxy on this machine needs the secret, trusted or not."""
+        for proxies in ((), (network("127.0.0.0/8"),)):
+            rig = Rig(settings(HUB, secret_path=SECRET, trusted_proxies=proxies))
+            for header in ("X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: ", "X-Forwarded-Proto: https"):
+                self.assertEqual(rig.connect("127.0.0.1").get("/health", header).status, 404)
+
     def test_never_logged(self) -> None:
         """The secret stands in no event."""
         logged = Logged(self)
@@ -120,3 +127,29 @@ class AllowTests(SynchronousTestCase):
         self.assertEqual(proxy.get("/v2/", "X-Forwarded-For: 198.51.100.9").status, 401)
         self.assertEqual(proxy.get("/v2/", "X-Forwarded-For: 198.51.100.9, 203.0.113.7").status, 403)
         self.assertEqual(proxy.get("/v2/").status, 403)
+
+    def test_unknown_client(self) -> None:
+        """A proxy in an allowed network lets nobody in whom it does not name; its own checks are answered."""
+        inside = (network("10.0.0.0/8"),)
+        proxy = Rig(settings(allow=inside, trusted_proxies=inside)).connect("10.0.0.1")
+        for header in (
+            "X: y",
+            "X-Forwarded-For: ",
+            "X-Forwarded-For: unknown",
+            "X-Forwarded-For: 10.0.0.9, ?",
+        ):
+            for target in ("/v2/", "/v2/library/alpine/manifests/latest", "/auth/token", "/generate_204"):
+                came = proxy.get(target, header)
+                self.assertEqual((came.status, came.code), (403, "DENIED"))
+                self.assertIn("names no client", came.json["errors"][0]["message"])
+        self.assertEqual(proxy.get("/v2/", "X-Forwarded-For: 10.0.0.9").status, 401)
+        for target in ("/health", "/"):
+            self.assertEqual(proxy.get(target).status, 200)
+            self.assertEqual(proxy.get(target, "X-Forwarded-Proto: https").status, 403)
+
+    def test_front_page(self) -> None:
+        """A trusted proxy's own request of the front page is judged by the proxy's address."""
+        proxies = (network("10.0.0.0/8"),)
+        rig = Rig(settings(allow=(network("198.51.100.0/24"),), trusted_proxies=proxies))
+        self.assertEqual(rig.connect("10.0.0.1").get("/").status, 403)
+        self.assertEqual(rig.connect("10.0.0.1").get("/health").status, 200)

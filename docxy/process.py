@@ -1,0 +1,73 @@
+"""
+docxy as a process of twistd's: the options it was started with, and how it gives up.
+
+Owns what is known of twistd's own command line.  Knows nothing of settings.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+from twisted.logger import Logger
+from twisted.python.usage import UsageError
+from twisted.scripts._twistd_unix import ServerOptions
+
+_log = Logger()
+
+
+class ReadOptions(ServerOptions):
+    """twistd's options, read once more: without what reading them does besides."""
+
+    def opt_reactor(self, shortName: str) -> None:  # noqa: N803 - twistd's name
+        """Keep it: twistd has installed it."""
+        self["reactor"] = shortName
+
+    opt_r = opt_reactor
+
+    def opt_debug(self) -> None:
+        """Keep it."""
+        self["debug"] = True
+
+    opt_b = opt_debug
+
+    def opt_spew(self) -> None:
+        """Nothing: twistd traces already."""
+
+
+def twistd_options(argv: list[str]) -> ServerOptions | None:
+    """The options of the twistd that was started with ``argv``; None where that is no twistd."""
+    options = ReadOptions()
+    try:
+        options.parseOptions(argv[1:])
+    except (UsageError, SystemExit):
+        return None
+    return options
+
+
+class GivenUp(SystemExit, Exception):
+    """
+    The end of a process that twistd has begun to run; its text is the reason, its exit status 1.
+
+    twistd tidies up after each `Exception`, tells who waits for a daemon, and
+    lets it pass; Python then ends quietly, since it is a `SystemExit`.
+    """
+
+    def __init__(self, line: str) -> None:
+        super().__init__(1)
+        self._line = line
+
+    def __str__(self) -> str:
+        return self._line
+
+
+def give_up(line: str) -> NoReturn:
+    """
+    End this process with ``line`` in the log and on stderr.
+
+    :raises GivenUp: always.
+    """
+    _log.error("{line}", line=line)
+    if sys.__stderr__ is not None:
+        sys.__stderr__.write(f"docxy: {line}\n")  # sys.stderr is the log by now
+    raise GivenUp(line)

@@ -1,0 +1,67 @@
+"""
+Logins at the token endpoint: which of them were refused, and when that is too often.
+
+Owns what counts as one login.  Keeps no password, only keyed digests.
+"""
+
+from __future__ import annotations
+
+import binascii
+from base64 import b64decode
+from collections.abc import Sequence
+from hashlib import blake2b
+from secrets import token_bytes
+
+from twisted.internet.interfaces import IReactorTime
+
+from docxy.policy.limits import FailedLogins
+
+_IN_FORM = ("username", "password", "refresh_token")
+
+
+class Logins:
+    """The logins of all clients."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._failed = FailedLogins()
+        self._clock = clock
+        self._key = token_bytes(32)
+
+    def begin(
+        self, client: str, authorization: bytes | None, form: Sequence[tuple[str, str]]
+    ) -> bytes | None:
+        """
+        What to call this login in `end`; None: it is none, for it bears no credentials.
+
+        ``form`` are a form's parameters.  Raises `RegistryError`: 429 for a
+        client (its `bucket`) of whom too many were refused.
+        """
+        credentials = _basic(authorization) or _in_form(form)
+        if credentials is None:
+            return None
+        self._failed.check(client, self._clock.seconds())
+        return blake2b(credentials, digest_size=16, key=self._key).digest()
+
+    def end(self, client: str, login: bytes | None, status: int) -> None:
+        """Take note of how the token server answered."""
+        if login is not None and status == 401:
+            self._failed.failed(client, login, self._clock.seconds())
+        elif login is not None and status == 200:
+            self._failed.succeeded(client, login)
+
+
+def _basic(authorization: bytes | None) -> bytes | None:
+    """User and password of a Basic header (RFC 7617); what cannot be decoded stands for itself."""
+    scheme, _, value = (authorization or b"").partition(b" ")
+    if scheme.lower() != b"basic":
+        return None
+    try:
+        return b64decode(value.strip(), validate=True)
+    except binascii.Error:
+        return value
+
+
+def _in_form(form: Sequence[tuple[str, str]]) -> bytes | None:
+    """The same of a form, spelt alike: who is refused by form tries the header next."""
+    found = [value for name in _IN_FORM for key, value in form if key == name]
+    return ":".join(found).encode("utf-8", "replace") if found else None

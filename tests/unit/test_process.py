@@ -1,0 +1,67 @@
+"""twistd's options, read once more, and giving up."""
+
+import io
+import os
+import sys
+
+from twisted.internet import defer
+from twisted.logger import LogLevel
+from twisted.python import failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from docxy.process import GivenUp, give_up, twistd_options
+from tests.unit.web.rig import Logged
+
+
+class OptionsTests(SynchronousTestCase):
+    """Reading without doing."""
+
+    def test_read(self) -> None:
+        """twistd's own options are there, also beside a reactor that runs already."""
+        for flag in ("--reactor=epoll", "--reactor=select", "-repoll", "--reactor=nonesuch"):
+            options = twistd_options(["twistd", "-n", flag, "--pidfile=x", "docxy", "--listen=tcp:1"])
+            assert options is not None
+            self.assertEqual((options["pidfile"], options["nodaemon"]), (os.path.abspath("x"), 1))
+
+    def test_no_effect(self) -> None:
+        """Reading them debugs, traces and installs nothing."""
+        before = defer.getDebugging(), failure.DO_POST_MORTEM, failure.Failure.__init__
+        reactor = sys.modules.get("twisted.internet.reactor")
+        options = twistd_options(["twistd", "--debug", "--spew", "-b"])
+        assert options is not None
+        self.assertTrue(options["debug"])
+        self.assertEqual(before, (defer.getDebugging(), failure.DO_POST_MORTEM, failure.Failure.__init__))
+        self.assertIsNot(getattr(sys.gettrace(), "__name__", ""), "spewer")
+        self.assertIs(sys.modules.get("twisted.internet.reactor"), reactor)
+
+    def test_no_twistd(self) -> None:
+        """What is no twistd's command line has no options."""
+        self.assertIsNone(twistd_options(["pytest", "--no-such-option"]))
+        self.assertIsNone(twistd_options(["twistd", "--help"]))
+
+
+class GiveUpTests(SynchronousTestCase):
+    """The end of a start that went too far to be refused."""
+
+    def give_up(self) -> GivenUp:
+        """Give up, and be told so in the log."""
+        logged = Logged(self)
+        error: GivenUp = self.assertRaises(GivenUp, give_up, "a.b: is wrong; mend it")
+        [event] = [event for event in logged.events if event.get("log_namespace") == "docxy.process"]
+        self.assertEqual((event["log_level"], event["line"]), (LogLevel.error, "a.b: is wrong; mend it"))
+        return error
+
+    def test_ends(self) -> None:
+        """It is an exit with status 1 for Python, an error with a text for twistd, and a line on stderr."""
+        err = io.StringIO()
+        self.patch(sys, "__stderr__", err)
+        error = self.give_up()
+        self.assertIsInstance(error, SystemExit)
+        self.assertIsInstance(error, Exception)
+        self.assertEqual((error.code, str(error)), (1, "a.b: is wrong; mend it"))
+        self.assertEqual(err.getvalue(), "docxy: a.b: is wrong; mend it\n")
+
+    def test_without_stderr(self) -> None:
+        """A process without stderr ends all the same."""
+        self.patch(sys, "__stderr__", None)
+        self.give_up()

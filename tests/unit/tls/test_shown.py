@@ -1,0 +1,92 @@
+"""Tests for `docxy.tls.shown`: the certificates that are shown, and their renewal."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from OpenSSL import SSL
+from twisted.trial.unittest import SynchronousTestCase
+
+from docxy.settings.values import SettingsError
+from docxy.tls.certificates import PairFiles
+from docxy.tls.shown import Certificates
+from tests.unit.tls.throwaway import NOW, intermediate, leaf, write
+
+
+class CertificatesTests(SynchronousTestCase):
+    def setUp(self) -> None:
+        """Files of three names, and a listener's own certificate beside that of the settings."""
+        made = tempfile.TemporaryDirectory()
+        self.addCleanup(made.cleanup)
+        self.folder = Path(made.name)
+        self.settings = self.pair("settings.example")
+        self.own = self.pair("own.example", "server.listen")
+        self.known = Certificates(lambda: NOW, self.settings)
+        self.own_creator = self.known.add(self.own)
+
+    def pair(self, name: str, setting: str | None = None) -> PairFiles:
+        """A pair for this name, in files of its own."""
+        one = leaf(name)
+        cert = write(self.folder / f"{name}.pem", [one.pem, intermediate().pem])
+        key = write(self.folder / f"{name}.key", one.key_pem())
+        return PairFiles(cert, key) if setting is None else PairFiles(cert, key, setting, setting)
+
+    def install(self, new: PairFiles, place: PairFiles) -> None:
+        """Put a renewed pair in the place of another."""
+        shutil.copy(new.cert, place.cert)
+        shutil.copy(new.key, place.key)
+
+    def test_names(self) -> None:
+        """The names of all are known, and the settings' own is the default."""
+        self.assertEqual(self.known.names(), ("settings.example", "own.example"))
+        assert self.known.default is not None
+        self.assertEqual(self.known.default.pair.names, ("settings.example",))
+        self.assertIsNone(Certificates(lambda: NOW).default)
+
+    def test_files(self) -> None:
+        """Every file is told with the setting that names it."""
+        told = [("tls.cert", self.settings.cert), ("tls.key", self.settings.key)]
+        told += [("server.listen", self.own.cert), ("server.listen", self.own.key)]
+        self.assertEqual(list(self.known.files()), told)
+
+    def test_reload(self) -> None:
+        """All are read again: in the same places, or that of the settings where it now is."""
+        self.install(self.pair("new.example"), self.own)
+        self.assertEqual(self.known.reload(self.pair("moved.example")), [])
+        self.assertEqual(self.known.names(), ("moved.example", "new.example"))
+        self.assertEqual(self.own_creator.pair.names, ("new.example",))
+        self.install(self.pair("third.example"), self.settings)
+        self.assertEqual(self.known.reload(None), [])
+        self.assertEqual(self.known.names(), ("moved.example", "new.example"))
+
+    def test_refused(self) -> None:
+        """A broken one stays as it was and where it was, and is told; the others are renewed."""
+        self.install(self.pair("new.example"), self.own)
+        broken = PairFiles(write(self.folder / "broken", b"broken"), self.settings.key)
+        refused = self.known.reload(broken)
+        self.assertEqual([error.key for error in refused], ["tls.cert"])
+        self.assertEqual(self.known.names(), ("settings.example", "new.example"))
+        self.assertEqual(self.known.reload(None), [])
+
+    def test_lasting(self) -> None:
+        """What its listener has taken for good is not read again."""
+        lasting = self.pair("lasting.example", "server.listen")
+        self.known.add(lasting, lasting=True)
+        Path(lasting.cert).unlink()
+        self.assertEqual(self.known.reload(None), [])
+        self.assertIn("lasting.example", self.known.names())
+        self.assertNotIn(lasting.cert, [path for _, path in self.known.files()])
+
+    def test_openssl_refuses(self) -> None:
+        """What OpenSSL refuses is told under the setting of the listener that it is for."""
+
+        def refuse(*_: object) -> None:
+            raise SSL.Error([("", "", "md too weak")])
+
+        self.patch(SSL.Context, "use_certificate", refuse)
+        error = self.assertRaises(SettingsError, self.known.add, self.own)
+        self.assertEqual(error.key, "server.listen")
+        keys = [error.key for error in self.known.reload(None)]
+        self.assertEqual(keys, ["tls.cert", "server.listen"])
