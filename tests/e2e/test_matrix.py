@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,14 +22,15 @@ import pytest
 from .conftest import Seats, Start
 from .rig import hub as places
 from .rig.clients import Seat
-from .rig.faulty_origin import REPOSITORY, Content, Origin, interval, noise
-from .rig.faulty_plans import CLIENTS_TOKEN, FAULTS, FLIPPED, OK, RANGES, SHORT, UNUSED, Fault, Way
+from .rig.faulty_origin import Origin, interval, noise, together
+from .rig.faulty_plans import CLIENTS_TOKEN, FAULTS, FLIPPED, OK, SHORT, UNUSED, Fault, Way
 from .rig.faulty_ways import CRAWL, WIDE, attempt, plan
 from .rig.hub import Hub
 from .rig.mirror import CHECKOUT, Mirror
 from .rig.seed import MIB
 
 DOCUMENTED = CHECKOUT / "docs" / "faults.csv"
+RANGES: dict[Way, str] = {"range": "bytes=1000003-", "suffix": "bytes=-3000001"}
 MANIFEST_RANGES: dict[Way, str] = {"range": "bytes=100-", "suffix": "bytes=-300"}
 HEADS: dict[Way, str] = {
     "whole": "GET",
@@ -96,8 +98,9 @@ class Wish:
     told: str  # Content-Range
 
 
-def wish(content: Content, kind: str, way: Way) -> Wish:
-    """A part of the content, or all of it."""
+def wish(origin: Origin, kind: str, way: Way) -> Wish:
+    """A part of what the origin holds, or all of it."""
+    content = origin.content
     body = content.layer if kind == "blob" else content.manifest
     asked = (RANGES if kind == "blob" else MANIFEST_RANGES).get(way, "")
     reference = f"blobs/{content.digest}" if kind == "blob" else "manifests/latest"
@@ -105,7 +108,7 @@ def wish(content: Content, kind: str, way: Way) -> Wish:
     assert found is not None
     first, last = found
     told = f"bytes {first}-{last}/{len(body)}" if asked else ""
-    return Wish(f"/v2/{REPOSITORY}/{reference}", asked, body[first : last + 1], told)
+    return Wish(f"/v2/{origin.repository}/{reference}", asked, body[first : last + 1], told)
 
 
 def outcome(seat: Seat, base: str, wanted: Wish, flipped: bool) -> str:
@@ -136,15 +139,18 @@ class Stage:
     seat: Seats
 
     def play(self, fault: Fault, ways: Sequence[Way]) -> dict[Way, str]:
-        """How each way ends before one origin that has the fault, all at one time."""
-        origin = Origin(self.hub, noise(f"{fault.name} {ways}", 8 * MIB))
-        others = fault.apply(origin) or []
-        with closing(origin.start(*others)), ThreadPoolExecutor(len(ways)) as pool:
-            seen = pool.map(lambda way: self._see(fault, way, origin.content), ways)
-            return dict(zip(ways, seen, strict=True))
+        """How each way ends, all at one time and each with the fault to itself."""
+        origins = [self._origin(fault, way) for way in ways]
+        others = [server for origin in origins for server in fault.apply(origin) or []]
+        with closing(together(origins).start(*others)), ThreadPoolExecutor(len(ways)) as pool:
+            return dict(zip(ways, pool.map(partial(self._see, fault), ways, origins), strict=True))
 
-    def _see(self, fault: Fault, way: Way, content: Content) -> str:
-        wanted = wish(content, fault.kind, way)
+    def _origin(self, fault: Fault, way: Way) -> Origin:
+        size = 8 if way == "parallel" else 4
+        return Origin(self.hub, noise(f"{fault.name} {way}", size * MIB), f"some/{way}")
+
+    def _see(self, fault: Fault, way: Way, origin: Origin) -> str:
+        wanted = wish(origin, fault.kind, way)
         try:
             return outcome(self.seat(f"matrix-{way}"), self.mirrors[way].url, wanted, fault.name == FLIPPED)
         except AssertionError as wrong:
@@ -162,9 +168,7 @@ def stage(hub: Hub, unbroken: Mirror, parallel: Mirror, seat: Seats) -> Stage:
 def test_fault(stage: Stage, table: Table, fault: Fault) -> None:
     """Each way of asking gets the right bytes, or where there are none a failure that the client sees."""
     ways = [way for way in HEADS if fault.ends[way] != UNUSED]
-    seen: dict[Way, str] = dict.fromkeys(HEADS, UNUSED)
-    for some in [ways] if fault.even else [[way] for way in ways]:
-        seen |= stage.play(fault, some)
+    seen = dict.fromkeys(HEADS, UNUSED) | stage.play(fault, ways)
     table.seen |= {(fault.name, way): how for way, how in seen.items()}
     assert seen == fault.ends
 
@@ -175,8 +179,9 @@ def test_wide(hub: Hub, parallel: Mirror, seat: Seats) -> None:
     origin = Origin(hub, content)
     origin.cdn.script = lambda asked: replace(origin.blob(asked), pace=4_000_000)
     with closing(origin.start()):
-        assert outcome(seat("wide"), parallel.url, wish(content, "blob", "whole"), False) == OK
-    assert origin.cdn.at_once == WIDE["connections"]
+        assert outcome(seat("wide"), parallel.url, wish(origin, "blob", "whole"), False) == OK
+    # A connection that docxy has let go is counted until the server's next piece finds nobody.
+    assert WIDE["connections"] <= origin.cdn.at_once <= WIDE["connections"] + 1
     assert origin.cdn.sent <= 1.25 * len(content.layer)
 
 
@@ -184,5 +189,5 @@ def test_documented(table: Table) -> None:
     """docs/faults.csv holds the table as it was seen, or is written so with DOCXY_WRITE_FAULTS=1."""
     if os.environ.get("DOCXY_WRITE_FAULTS") == "1":
         Path(DOCUMENTED).write_text(table.csv())
-    documented = {tuple(row) for row in csv.reader(DOCUMENTED.open())}
+    documented = {tuple(row) for row in csv.reader(DOCUMENTED.read_text().splitlines())}
     assert {tuple(row) for row in table.rows()} <= documented

@@ -151,7 +151,8 @@ class Faulty:
     def _meet(self, raw: socket.socket) -> None:
         raw.settimeout(60)
         if self.greeting == "tls":
-            self._serve(self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False))
+            with raw, suppress(OSError):  # it may have left already
+                self._serve(self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False))
             return
         with raw, suppress(OSError):
             raw.recv(65536)

@@ -13,9 +13,11 @@ import itertools
 import json
 import re
 import tarfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from urllib.parse import unquote
 
 from . import hub as places
 from .faulty import Asked, Faulty, Reply, Script
@@ -117,9 +119,11 @@ class Origin:
 
     ``registry`` redirects to a new URL of ``location`` for every request of a layer; ``cdn`` and
     ``other_cdn`` serve it at any path.  The manifest has every tag; tokens are for anybody.
+    Several of them can stand at one time if each has a ``repository`` of its own.
     """
 
-    def __init__(self, hub: Hub, content: Content) -> None:
+    def __init__(self, hub: Hub, content: Content, repository: str = REPOSITORY) -> None:
+        self.repository = repository
         self.hub = hub
         self.content = content
         self.location = CDN
@@ -176,7 +180,7 @@ class Origin:
     def redirect_to(self, host: str) -> Reply:
         """A redirect to a URL that was never given out before."""
         return Reply(
-            307, [("Location", f"https://{host}/{self.content.digest}?signature={next(self._urls)}")]
+            307, [("Location", f"https://{host}/{self.repository}/layer?signature={next(self._urls)}")]
         )
 
     def blob(self, asked: Asked) -> Reply:
@@ -191,3 +195,23 @@ class Origin:
             return script(asked) if part in asked.target else before(asked)
 
         self.registry.script = answer
+
+
+def together(origins: Sequence[Origin]) -> Origin:
+    """One origin whose servers answer for all of these, by the repository that is asked for."""
+    first = origins[0]
+    made = Origin(first.hub, first.content)
+    made.registry_listens = first.registry_listens
+    made.registry.script = _dispatch([(one.repository, one.registry) for one in origins])
+    made.cdn.script = _dispatch([(one.repository, one.cdn) for one in origins])
+    made.other_cdn.script = _dispatch([(one.repository, one.other_cdn) for one in origins])
+    return made
+
+
+def _dispatch(servers: Sequence[tuple[str, Faulty]]) -> Script:
+    def answer(asked: Asked) -> Reply:
+        target = unquote(asked.target)
+        found = [server for repository, server in servers if repository in target]
+        return (found or [servers[0][1]])[0].script(asked)
+
+    return answer

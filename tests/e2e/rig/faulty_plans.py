@@ -20,7 +20,6 @@ from .writer import sha256
 Way = Literal["whole", "range", "suffix", "parallel"]
 OK, SHORT, UNUSED = "ok", "ended short", "-"
 SMALL, LARGE = 200_000, 1_100_000  # bytes after which a body is cut: 20 resumes, or some
-RANGES: dict[Way, str] = {"range": "bytes=1000003-", "suffix": "bytes=-3000001"}  # that the clients ask for
 CLIENTS_TOKEN = "Bearer of-the-client"
 _numbers = itertools.count()
 
@@ -33,28 +32,26 @@ class Fault:
     """
     One line of the table: what is broken, what is asked for, and how each way of asking for it must end.
 
-    ``apply`` gives back servers to be started beside those of the origin.  An ``even`` fault treats every
-    request alike, whatever came before.
+    ``apply`` gives back servers to be started beside those of the origin.
     """
 
     name: str
     apply: Callable[[Origin], list[Faulty] | None]
     kind: Literal["blob", "manifest"]
     ends: dict[Way, str]
-    even: bool
 
 
 FAULTS: list[Fault] = []
 
 
 def fault(
-    name: str, kind: Literal["blob", "manifest"] = "blob", ends: str = OK, even: bool = False, **other: str
+    name: str, kind: Literal["blob", "manifest"] = "blob", ends: str = OK, **other: str
 ) -> Callable[[Callable[[Origin], list[Faulty] | None]], Callable[[Origin], list[Faulty] | None]]:
     """Put a fault on the list; ``other`` names the ways that end otherwise than ``ends``."""
     ways: tuple[Way, ...] = ("whole", "range", "suffix", "parallel")
 
     def listed(apply: Callable[[Origin], list[Faulty] | None]) -> Callable[[Origin], list[Faulty] | None]:
-        FAULTS.append(Fault(name, apply, kind, {way: other.get(way, ends) for way in ways}, even))
+        FAULTS.append(Fault(name, apply, kind, {way: other.get(way, ends) for way in ways}))
         return apply
 
     return listed
@@ -136,12 +133,12 @@ def bad_address(origin: Origin, greeting: Greeting | None, lone: bool = False) -
 # Bodies that break
 
 
-@fault("every response is reset after 200 kB", even=True)
+@fault("every response is reset after 200 kB")
 def _(origin: Origin) -> None:
     origin.cdn.script = cut(origin.blob, SMALL, "reset")
 
 
-@fault("every response is closed after 1.1 MB", even=True)
+@fault("every response is closed after 1.1 MB")
 def _(origin: Origin) -> None:
     origin.cdn.script = cut(origin.blob, LARGE, "close")
 
@@ -152,26 +149,22 @@ def _(origin: Origin) -> None:
     origin.cdn.script = in_turn(stalled, stalled, then=origin.blob)
 
 
-@fault("the first response crawls", even=True)
+@fault("the first response crawls")
 def _(origin: Origin) -> None:
-    def crawls(asked: Asked) -> Reply:
-        pace = 20_000 if asked.header("range") in ("", *RANGES.values()) else 0
-        return replace(origin.blob(asked), pace=pace)
-
-    origin.cdn.script = crawls
+    origin.cdn.script = in_turn(lambda asked: replace(origin.blob(asked), pace=20_000), then=origin.blob)
 
 
-@fault("chunked, whole", even=True)
+@fault("chunked, whole")
 def _(origin: Origin) -> None:
     origin.cdn.script = lambda asked: replace(origin.blob(asked), chunked=True)
 
 
-@fault("chunked, every response is cut after 1.1 MB", even=True)
+@fault("chunked, every response is cut after 1.1 MB")
 def _(origin: Origin) -> None:
     origin.cdn.script = cut(lambda asked: replace(origin.blob(asked), chunked=True), LARGE, "close")
 
 
-@fault("no length, no chunks", even=True)
+@fault("no length, no chunks")
 def _(origin: Origin) -> None:
     origin.cdn.script = lambda asked: replace(origin.blob(asked), unframed=True)
 
@@ -184,7 +177,7 @@ def _(origin: Origin) -> None:
     origin.cdn.script = in_turn(cut(unframed, LARGE, "close"), then=unframed)
 
 
-@fault("no body gets beyond the same byte", ends=SHORT, even=True)
+@fault("no body gets beyond the same byte", ends=SHORT)
 def _(origin: Origin) -> None:
     origin.cdn.script = cut_off(origin, 3_000_000, "reset")
 
@@ -328,12 +321,12 @@ def _(origin: Origin) -> None:
     origin.cdn.script = in_turn(fails(503), fails(503), then=origin.blob)
 
 
-@fault("the registry always answers 503", ends="error 503", even=True)
+@fault("the registry always answers 503", ends="error 503")
 def _(origin: Origin) -> None:
     origin.at_registry("/blobs/", fails(503))
 
 
-@fault("the registry answers 429 (Retry-After: 1)", ends="error 429", even=True)
+@fault("the registry answers 429 (Retry-After: 1)", ends="error 429")
 def _(origin: Origin) -> None:
     origin.at_registry("/blobs/", fails(429, 1))
 
@@ -366,42 +359,42 @@ def _(origin: Origin) -> None:
     )
 
 
-@fault("the redirect is always to a dead host", ends="error 502", even=True)
+@fault("the redirect is always to a dead host", ends="error 502")
 def _(origin: Origin) -> list[Faulty]:
     return bad_address(origin, None, lone=True)
 
 
-@fault("the registry refuses connections", ends="error 502", even=True)
+@fault("the registry refuses connections", ends="error 502")
 def _(origin: Origin) -> None:
     origin.registry_listens = False
 
 
-@fault("one of the CDN's two addresses refuses connections", even=True)
+@fault("one of the CDN's two addresses refuses connections")
 def _(origin: Origin) -> list[Faulty]:
     return bad_address(origin, None)
 
 
-@fault("one of the CDN's two addresses fails in TLS", even=True)
+@fault("one of the CDN's two addresses fails in TLS")
 def _(origin: Origin) -> list[Faulty]:
     return bad_address(origin, "garbage")
 
 
-@fault("one of the CDN's two addresses resets in TLS", even=True)
+@fault("one of the CDN's two addresses resets in TLS")
 def _(origin: Origin) -> list[Faulty]:
     return bad_address(origin, "reset")
 
 
-@fault("the CDN's only address fails in TLS", ends="error 502", even=True)
+@fault("the CDN's only address fails in TLS", ends="error 502")
 def _(origin: Origin) -> list[Faulty]:
     return bad_address(origin, "garbage", lone=True)
 
 
-@fault("the CDN's IPv6 address cannot be reached", even=True)
+@fault("the CDN's IPv6 address cannot be reached")
 def _(origin: Origin) -> None:
     origin.location = places.DUAL
 
 
-@fault("Range is ignored", even=True)
+@fault("Range is ignored")
 def _(origin: Origin) -> None:
     origin.cdn.script = whole(origin)
 
@@ -422,7 +415,7 @@ def _(origin: Origin) -> None:
     )
 
 
-@fault("a manifest is reset in the middle, always", "manifest", ends="error 502", parallel=UNUSED, even=True)
+@fault("a manifest is reset in the middle, always", "manifest", ends="error 502", parallel=UNUSED)
 def _(origin: Origin) -> None:
     origin.at_registry("/manifests/", cut(origin.manifest, 100, "reset"))
 
@@ -442,6 +435,6 @@ def _(origin: Origin) -> None:
     origin.at_registry("/manifests/", in_turn(_altered(origin), then=origin.manifest))
 
 
-@fault("a manifest always has wrong bytes", "manifest", ends="error 502", parallel=UNUSED, even=True)
+@fault("a manifest always has wrong bytes", "manifest", ends="error 502", parallel=UNUSED)
 def _(origin: Origin) -> None:
     origin.at_registry("/manifests/", _altered(origin))
