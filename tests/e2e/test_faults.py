@@ -1,5 +1,7 @@
 """
-An upstream that breaks: what can be mended is, and what cannot ends so that the client knows.
+An upstream that breaks for good, or answers oddly: the end is one that the client sees, and no byte is wrong.
+
+What can be mended is the matter of test_matrix.py.
 """
 
 from __future__ import annotations
@@ -7,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -34,7 +35,8 @@ MANIFEST_HEADERS = (
 
 def open_to_all(script: Script) -> Script:
     """A registry that wants no token, and otherwise does as ``script`` says."""
-    return lambda asked: Reply(200, body=b"{}") if asked.target == "/v2/" else script(asked)
+    ping = Reply(200, [("Docker-Distribution-Api-Version", "registry/2.0")], b"{}")
+    return lambda asked: ping if asked.target == "/v2/" else script(asked)
 
 
 def ranged(asked: Asked) -> Reply:
@@ -89,9 +91,8 @@ def test_half_a_body(registry: Faulty, raw: Raw, end: End, chunked: bool) -> Non
 
 def test_wrong_bytes(registry: Faulty, raw: Raw) -> None:
     """A body that is not what its digest says never ends cleanly."""
-    wrong = BODY[:-1] + bytes([BODY[-1] ^ 1])
-    registry.script = open_to_all(lambda asked: replace(ranged(asked), body=wrong[asked.first_byte() :]))
-    came = raw.get(BLOB)
+    digest = "sha256:" + hashlib.sha256(b"another content").hexdigest()  # for it will be remembered
+    came = raw.get(f"/v2/some/image/blobs/{digest}")
     assert came.ended == "short" or came.status >= 500
 
 
@@ -142,7 +143,7 @@ def test_bad_redirects(registry: Faulty, cdn: Faulty, raw: Raw, location: str) -
     assert came.status == 502
     assert came.errors()
     assert not cdn.asked
-    assert len(registry.asked) < 12
+    assert len(registry.asked) <= 8 * 3  # eight tries; each may ask twice more for another host
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
