@@ -40,6 +40,7 @@ from docxy.interfaces import (
 )
 from docxy.oci.headers import response_to_client
 from docxy.oci.scopes import PLACEHOLDER, Scope, Token, TokenInvalid, format_token, parse_token
+from docxy.settings.files import MAX_PASSWORD
 from docxy.settings.values import LimitSettings, UpstreamSettings
 from docxy.upstream.agent import IdentityAgent
 from docxy.upstream.attempt import cancellable, named
@@ -162,7 +163,8 @@ class TokenSource:
         if account is None:
             return None
         try:
-            password = Path(account.password_file).read_text("utf-8").strip("\r\n")
+            with Path(account.password_file).open("rb") as file:
+                password = file.read(MAX_PASSWORD).decode("utf-8").strip("\r\n")
         except (OSError, UnicodeError) as error:
             raise UpstreamBroken(f"password_file cannot be read: {type(error).__name__}") from None
         return b"Basic " + b64encode(f"{account.username}:{password}".encode())
