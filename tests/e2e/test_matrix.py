@@ -23,7 +23,8 @@ from .conftest import Seats, Start
 from .rig import hub as places
 from .rig.clients import Seat
 from .rig.faulty_origin import Origin, interval, noise, together
-from .rig.faulty_plans import CLIENTS_TOKEN, FAULTS, FLIPPED, OK, SHORT, UNUSED, Fault, Way
+from .rig.faulty_plans import CLIENTS_TOKEN, FAULTS, FLIPPED
+from .rig.faulty_table import OK, SHORT, UNUSED, Fault, Way
 from .rig.faulty_ways import CRAWL, WIDE, attempt, plan
 from .rig.hub import Hub
 from .rig.mirror import CHECKOUT, Mirror

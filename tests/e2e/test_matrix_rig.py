@@ -13,7 +13,7 @@ from .rig import hub as places
 from .rig.clients import Seat
 from .rig.faulty import Reply, Script
 from .rig.faulty_origin import CDN, Origin, noise
-from .rig.faulty_plans import bad_address, cut, in_turn, nothing
+from .rig.faulty_parts import bad_address, cut, in_turn, nothing
 from .rig.faulty_ways import Tried, attempt
 from .rig.hub import Hub
 

@@ -15,7 +15,7 @@ from .rig import hub as places
 from .rig.clients import Containerd, Containers, Docker, Host
 from .rig.faulty import Asked, Reply
 from .rig.faulty_origin import CDN, OTHER_CDN, REPOSITORY, Content, Origin, image, noise, serve
-from .rig.faulty_plans import LARGE, cut, fails, in_turn
+from .rig.faulty_parts import LARGE, cut, fails, in_turn
 from .rig.faulty_ways import attempt, plan
 from .rig.hub import Hub
 from .rig.mirror import Mirror

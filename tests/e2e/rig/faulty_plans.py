@@ -7,127 +7,31 @@ Owns the list, in the order of the table that is printed.  A fault changes an
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from . import hub as places
-from .faulty import Asked, End, Faulty, Greeting, Reply, Script
+from .faulty import Asked, End, Faulty, Reply, Script
 from .faulty_origin import Origin, serve
+from .faulty_parts import (
+    LARGE,
+    SMALL,
+    bad_address,
+    bad_number,
+    cut,
+    cut_off,
+    fails,
+    in_turn,
+    nothing,
+    told,
+    whole,
+)
+from .faulty_table import FAULTS, SHORT, UNUSED, fault
 from .writer import sha256
 
-Way = Literal["whole", "range", "suffix", "parallel"]
-OK, SHORT, UNUSED = "ok", "ended short", "-"
-SMALL, LARGE = 200_000, 1_100_000  # bytes after which a body is cut: 20 resumes, or some
+__all__ = ["CLIENTS_TOKEN", "FAULTS", "FLIPPED"]
+
 CLIENTS_TOKEN = "Bearer of-the-client"
-_numbers = itertools.count()
-
-
 FLIPPED = "a bit is flipped"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """
-    One line of the table: what is broken, what is asked for, and how each way of asking for it must end.
-
-    ``apply`` gives back servers to be started beside those of the origin.
-    """
-
-    name: str
-    apply: Callable[[Origin], list[Faulty] | None]
-    kind: Literal["blob", "manifest"]
-    ends: dict[Way, str]
-
-
-FAULTS: list[Fault] = []
-
-
-def fault(
-    name: str, kind: Literal["blob", "manifest"] = "blob", ends: str = OK, **other: str
-) -> Callable[[Callable[[Origin], list[Faulty] | None]], Callable[[Origin], list[Faulty] | None]]:
-    """Put a fault on the list; ``other`` names the ways that end otherwise than ``ends``."""
-    ways: tuple[Way, ...] = ("whole", "range", "suffix", "parallel")
-
-    def listed(apply: Callable[[Origin], list[Faulty] | None]) -> Callable[[Origin], list[Faulty] | None]:
-        FAULTS.append(Fault(name, apply, kind, {way: other.get(way, ends) for way in ways}))
-        return apply
-
-    return listed
-
-
-# What faults are made of
-
-
-def cut(script: Script, size: int, end: End) -> Script:
-    """Every body ends after ``size`` bytes."""
-    return lambda asked: replace(script(asked), sent=size, end=end)
-
-
-def _span(reply: Reply) -> tuple[int, int, int]:
-    """First byte, last byte and total size, as an answer's Content-Range says; of a 200 by its body."""
-    told = dict(reply.headers).get("Content-Range", f"bytes 0-{len(reply.body) - 1}/{len(reply.body)}")
-    span, _, size = told.removeprefix("bytes ").partition("/")
-    first, _, last = span.partition("-")
-    return int(first), int(last), int(size)
-
-
-def cut_off(origin: Origin, place: int, end: End) -> Script:
-    """No body gets beyond byte ``place`` of the layer."""
-
-    def answer(asked: Asked) -> Reply:
-        reply = origin.blob(asked)
-        return replace(reply, sent=max(place - _span(reply)[0], 0), end=end)
-
-    return answer
-
-
-def in_turn(*scripts: Script, then: Script) -> Script:
-    """Each script answers once, and ``then`` from there on."""
-    left = iter(scripts)
-    return lambda asked: next(left, then)(asked)
-
-
-def fails(status: int, retry_after: int | None = None) -> Script:
-    """An error page."""
-    headers = [("Content-Type", "text/html")]
-    headers += [] if retry_after is None else [("Retry-After", str(retry_after))]
-    return lambda asked: Reply(status, headers, b"<html>sorry</html>")
-
-
-def nothing(end: End) -> Script:
-    """No answer."""
-    return lambda asked: Reply(0, end=end)
-
-
-def told(script: Script, change: Callable[[int, int, int], str]) -> Script:
-    """The Content-Range of a part says what ``change`` makes of first, last and size."""
-
-    def answer(asked: Asked) -> Reply:
-        reply = script(asked)
-        if reply.status != 206:
-            return reply
-        line = ("Content-Range", change(*_span(reply)))
-        return replace(reply, headers=[*(one for one in reply.headers if one[0] != line[0]), line])
-
-    return answer
-
-
-def whole(origin: Origin) -> Script:
-    """All of the layer, whatever range is asked for."""
-    return lambda asked: origin.blob(replace(asked, headers=()))
-
-
-def bad_address(origin: Origin, greeting: Greeting | None, lone: bool = False) -> list[Faulty]:
-    """The CDN has a bad address before its good one, or alone; nobody listens there without a greeting."""
-    number = next(_numbers)
-    origin.location = (places.LONE if lone else places.PAIRS)[number]
-    if greeting is None:
-        return []
-    server = origin.server(places.BAD[number])
-    server.greeting = greeting
-    return [server]
 
 
 # Bodies that break
@@ -220,7 +124,7 @@ def _(origin: Origin) -> None:
     def dead(asked: Asked) -> Reply:
         return origin.redirect_to(places.LONE[number])
 
-    number = next(_numbers)
+    number = bad_number()
     origin.at_registry("/blobs/", in_turn(origin.redirect, dead, dead, then=origin.redirect))
 
 
@@ -353,7 +257,7 @@ def _(origin: Origin) -> None:
 
 @fault("the redirect is to a dead host, then to a live one")
 def _(origin: Origin) -> None:
-    number = next(_numbers)
+    number = bad_number()
     origin.at_registry(
         "/blobs/", in_turn(lambda asked: origin.redirect_to(places.LONE[number]), then=origin.redirect)
     )
