@@ -10,8 +10,10 @@ hold none.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
+from fcntl import F_GETFL, F_SETFL, fcntl
 from typing import Any
 
 from twisted.logger import (
@@ -26,6 +28,7 @@ from twisted.logger import (
     formatEventAsClassicLogText,
 )
 from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
 from twisted.scripts._twistd_unix import UnixAppLogger
 
 from docxy.process import twistd_options
@@ -92,7 +95,28 @@ def install(application: Componentized, settings: LogSettings, argv: list[str]) 
     observer = UnixAppLogger(options)._getLogObserver()
     if isinstance(observer, FileLogObserver):
         observer.formatEvent = formatter(settings)
+        if isinstance(observer._outFile, LogFile):
+            share(observer._outFile)
     else:  # syslog's
         enough = LogLevelFilterPredicate(LogLevel.levelWithName(settings.level))
         observer = FilteringLogObserver(LegacyLogObserverWrapper(observer), [enough])
     application.setComponent(ILogObserver, observer)
+
+
+def share(file: Any) -> None:
+    """
+    Have each line go to the end of ``file``, wherever that is by then.
+
+    Twisted writes on from where it was: while one process hands over to
+    another, the one would overwrite what the other writes.
+    """
+
+    def open_at_end() -> None:
+        type(file)._openFile(file)
+        append()
+
+    def append() -> None:
+        fcntl(file._file, F_SETFL, fcntl(file._file, F_GETFL) | os.O_APPEND)
+
+    append()
+    file._openFile = open_at_end  # called again after each rotation

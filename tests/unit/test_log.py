@@ -135,6 +135,21 @@ class InstallTests(SynchronousTestCase):
         observer(event("loud", LogLevel.error))
         self.assertEqual(json.loads(path.read_text())["message"], "loud")
 
+    def test_shared_file(self) -> None:
+        """Two processes may write to one file: each line goes to its end, after a rotation as well."""
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name, "docxy.log")
+        old = self.installed("--logfile", str(path))
+        for _ in range(2):
+            new = self.installed("--logfile", str(path))
+            for observer in (old, new, old):
+                observer(event("loud", LogLevel.error))
+            self.assertEqual(len(path.read_text().splitlines()), 3)
+            new._outFile.close()
+            old._outFile.rotate()
+        old._outFile.close()
+
     def test_default(self) -> None:
         """Debug events are left out where nothing is said."""
         out = io.StringIO()
