@@ -49,6 +49,8 @@ class MirrorChannel(HTTPChannel):
     _greeted = False
     _leaving: Watch | None = None
     _ahead = 0
+    _is_last = False  # whether the next answer is the last
+    _waiting: IDelayedCall | None = None  # for the last request
     _asked_since = 0.0
     networks: tuple[str, ...] = ()  # whose connection this is, for the count of connections a client
 
@@ -62,6 +64,8 @@ class MirrorChannel(HTTPChannel):
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._stop_deadline()
+        if self._waiting is not None and self._waiting.active():
+            self._waiting.cancel()
         if self._leaving is not None:
             self._leaving.stop()
         super().connectionLost(reason)
@@ -266,8 +270,17 @@ class MirrorChannel(HTTPChannel):
     def timeoutConnection(self) -> None:
         self.loseConnection()
 
-    def finish_soon(self) -> None:
-        """Close now if idle, else after the answer that is being given."""
+    def finish_soon(self, grace: float = 0.0) -> None:
+        """Close after the answer that is being given; if idle, after ``grace`` seconds without a request."""
+        if grace and not self._handlingRequest:
+            self._is_last = True
+            self._waiting = self.callLater(grace, self.finish_soon)
+            return
         self.persistent = False
         if not self._handlingRequest:
             self.loseConnection()
+
+    def checkPersistence(self, request: Any, version: bytes) -> bool:  # noqa: N802 Twisted calls it
+        if self._is_last:
+            request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
+        return not self._is_last and bool(super().checkPersistence(request, version))

@@ -155,12 +155,16 @@ class MirrorSite(Site):
 
     # The end
 
-    def drain(self) -> Deferred[None]:
-        """Take no connection more; fires when the last answer is given and its connection closed."""
+    def drain(self, grace: float = 0.0) -> Deferred[None]:
+        """
+        Take no connection more; fires when the last answer is given and its connection closed.
+
+        Who is idle may send one more request for ``grace`` seconds.
+        """
         drained: Deferred[None] = Deferred()
         self._drained.append(drained)
         for channel in list(self._channels):
-            channel.finish_soon()
+            channel.finish_soon(grace)
         if not self._channels:
             self._fire_drained()
         return drained

@@ -8,7 +8,6 @@ from twisted.web.http import HTTPFactory
 from twisted.web.server import Site
 
 from docxy.settings.forms import network
-from docxy.testing import MemoryBody, reply
 from docxy.tls.certificates import CertificatePair
 from docxy.tls.server import server_creator
 from docxy.web.site import MirrorSite, TurnedAway
@@ -200,68 +199,6 @@ class ConnectionTests(SynchronousTestCase):
         self.rig.site.channel_lost(connection.http)
         self.rig.site.channel_lost(connection.http)
         self.assertEqual(self.rig.connections(), 0)
-
-
-class DrainTests(SynchronousTestCase):
-    """The end of a site."""
-
-    def busy(self) -> tuple[Rig, Connection, MemoryBody]:
-        """A mirror that relays."""
-        rig = Rig()
-        body = MemoryBody(b"[", end="never")
-        rig.hub.will_answer(reply(200, body))
-        connection = rig.connect()
-        connection.ask("/v2/library/alpine/tags/list")
-        return rig, connection, body
-
-    def test_nobody(self) -> None:
-        """Without connections it is drained at once, however often one asks."""
-        rig = Rig()
-        self.successResultOf(rig.site.drain())
-        self.successResultOf(rig.site.drain())
-
-    def test_idle(self) -> None:
-        """Idle connections are closed."""
-        rig = Rig()
-        connection = rig.connect()
-        connection.get("/health")
-        drained = rig.site.drain()
-        self.assertNoResult(drained)
-        rig.clock.advance(0)
-        self.assertTrue(connection.closed)
-        self.successResultOf(drained)
-
-    def test_relays_end(self) -> None:
-        """A relay goes on to its end, a new connection is turned away, and then all is drained."""
-        rig, connection, body = self.busy()
-        drained = rig.site.drain()
-        self.assertTrue(rig.connect().closed)
-        self.assertFalse(connection.closed)
-        body.arrive(b"]")
-        body.close("whole")
-        came = connection.answer()
-        self.assertEqual((came.body, came.whole), (b"[]", True))
-        self.assertTrue(connection.closed)
-        rig.clock.advance(0)
-        self.successResultOf(drained)
-
-    def test_abort(self) -> None:
-        """Aborting ends all connections at once, and their upstream transfers."""
-        rig, connection, body = self.busy()
-        drained = rig.site.drain()
-        rig.site.abort()
-        rig.clock.advance(0)
-        self.assertTrue(connection.line.aborted)
-        self.assertTrue(body.stopped)
-        self.successResultOf(drained)
-
-    def test_twice(self) -> None:
-        """Everybody who waits for the end is told."""
-        rig, connection, _ = self.busy()
-        first, second = rig.site.drain(), rig.site.drain()
-        connection.leave()
-        self.successResultOf(first)
-        self.successResultOf(second)
 
 
 class StockTests(SynchronousTestCase):
