@@ -37,7 +37,7 @@ from twisted.internet.interfaces import (
 from docxy.settings.values import SettingsError
 from docxy.tls.certificates import PairFiles
 from docxy.tls.shown import Certificates
-from docxy.tls.sockets import DualStackEndpoint, FreshUnixEndpoint
+from docxy.tls.sockets import DualStackEndpoint, FreshUnixEndpoint, Heir
 
 BACKLOG = 512  # connections waiting to be accepted; a node that starts pulls by many at once
 SOCKET_MODE = 0o660
@@ -210,6 +210,8 @@ def _endpoint(
 
 
 def _twisted(reactor: IReactorCore, text: str) -> IStreamServerEndpoint:
+    if isinstance(reactor, Heir) and text.startswith("systemd:"):
+        return reactor
     endpoint = IStreamServerEndpoint(serverFromString(reactor, text))
     if isinstance(endpoint, AdoptedStreamServerEndpoint):
         # Addresses read by another family than the socket's own are garbage.
@@ -257,6 +259,8 @@ def _tcp_endpoint(reactor: IReactorCore, parsed: Description) -> IStreamServerEn
     port = _port(parsed.arguments.get("port", ""))
     backlog = _number("backlog", parsed.arguments.get("backlog", str(BACKLOG)))
     interface = parsed.arguments.get("interface", "")
+    if isinstance(reactor, Heir):
+        return reactor
     if interface:
         # Despite its name it takes IPv6 addresses as well.
         return TCP4ServerEndpoint(reactor, port, backlog, interface)
@@ -271,6 +275,8 @@ def _unix_endpoint(reactor: IReactorCore, parsed: Description) -> IStreamServerE
     mode = _mode(parsed.arguments.get("mode", f"{SOCKET_MODE:o}"))
     backlog = _number("backlog", parsed.arguments.get("backlog", str(BACKLOG)))
     lock = bool(_number("lockfile", parsed.arguments.get("lockfile", "0")))
+    if isinstance(reactor, Heir):
+        return reactor
     return FreshUnixEndpoint(address, UNIXServerEndpoint(reactor, address, backlog, mode, lock))
 
 

@@ -1,24 +1,26 @@
 """
 Listening sockets that the reactor alone does not open as we want them.
 
-Owns the one socket for IPv6 and IPv4, and the UNIX socket that outlives no
-crash.  Knows nothing of endpoint strings or TLS.
+Owns the one socket for IPv6 and IPv4, the UNIX socket that outlives no crash,
+and sockets that another process opened.  Knows nothing of endpoint strings or TLS.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import socket
 import stat
 from pathlib import Path
+from typing import Any
 
-from twisted.internet import tcp
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet import tcp, unix
+from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorCore, IStreamServerEndpoint
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer, providedBy
 
 # What a kernel without IPv6 says to the socket itself, or to binding it.
 _NO_IPV6 = frozenset({errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.EPROTONOSUPPORT})
@@ -86,3 +88,53 @@ def remove_stale_socket(path: str) -> None:
         probe.setblocking(False)  # a full queue is an answer too: somebody listens
         if probe.connect_ex(path) == errno.ECONNREFUSED:
             Path(path).unlink()
+
+
+class InheritedUnixPort(unix.Port):
+    """A UNIX socket that is open already; its file keeps its mode."""
+
+    def startListening(self) -> None:  # noqa: N802 Twisted calls it
+        """Not the inherited one: it opens the file to all, and asks for a shorter queue."""
+        factory: Any = self.factory
+        factory.doStart()
+        given, self._preexistingSocket = self._preexistingSocket, None
+        assert given is not None  # by `_fromListeningDescriptor`
+        self.socket = given
+        self.fileno = given.fileno  # type: ignore[method-assign]
+        self.connected = True
+        self.numberAccepts = 100  # at a time; tcp.Port adapts it
+        self.startReading()
+
+
+@implementer(IStreamServerEndpoint)
+class Heir:
+    """
+    A reactor that opens no socket: whatever is to listen listens on ``fileno``, which is open.
+
+    Is the endpoint of that socket, too.
+    """
+
+    def __init__(self, reactor: Any, fileno: int) -> None:
+        self._reactor = reactor
+        self._fileno = fileno
+        directlyProvides(self, providedBy(reactor))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reactor, name)
+
+    def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Take the socket; ``fileno`` itself is closed."""
+        return execute(self.listenTCP, None, protocolFactory)
+
+    def listenTCP(self, _: object, factory: IProtocolFactory, *__: object, **___: object) -> IListeningPort:
+        """Take it, in the place of a port that Twisted's own endpoints would open."""
+        os.set_blocking(self._fileno, False)
+        with socket.socket(fileno=self._fileno) as given:  # closed behind us: Twisted takes a copy
+            if given.family != socket.AF_UNIX:
+                port: IListeningPort = self._reactor.adoptStreamPort(self._fileno, given.family, factory)
+                return port
+            adopted = InheritedUnixPort._fromListeningDescriptor(self._reactor, self._fileno, factory)
+            adopted.startListening()
+            return IListeningPort(adopted)
+
+    listenUNIX = listenTCP  # noqa: N815

@@ -33,7 +33,7 @@ from docxy.tls.endpoints import (
     port_of,
 )
 from docxy.tls.shown import Certificates
-from docxy.tls.sockets import DualStackEndpoint, FreshUnixEndpoint
+from docxy.tls.sockets import DualStackEndpoint, FreshUnixEndpoint, Heir
 from tests.unit.tls.listening import Callers, close
 from tests.unit.tls.test_server import client_context
 from tests.unit.tls.throwaway import NOW, intermediate, leaf, root, write
@@ -159,6 +159,24 @@ class PlainTests(ListenerTestCase):
         self.parse("tcp:80:interface=127.0.0.1:backlog=7").listen(Callers())
         self.assertEqual(self.reactor.tcpServers[0][0::2], (80, 7))
         self.assertEqual(self.reactor.tcpServers[0][3], "127.0.0.1")
+
+    def test_inherited(self) -> None:
+        """Where a socket is given, every kind listens on it and opens none; what it says is judged still."""
+        heir: Any = Heir(self.reactor, -1)
+        for text in (
+            "tcp:80",
+            "tcp:80:interface=127.0.0.1",
+            "unix:/nowhere/x",
+            "systemd:domain=INET:index=7",
+        ):
+            self.assertIs(parse_listener(heir, text, self.certificates, "server.listen"), heir)
+        for text in ("ssl:443", "ssl:systemd:domain=INET:index=7", "tcp6:80", "haproxy:tcp:80"):
+            heir = Heir(self.reactor, socket.create_server(("127.0.0.1", 0)).detach())
+            parse_listener(heir, text, self.certificates, "server.listen").listen(Callers())
+        self.assertEqual(len(self.reactor.adoptedPorts), 4)
+        self.assertEqual(self.reactor.tcpServers, [])
+        with self.assertRaises(SettingsError):
+            parse_listener(heir, "tcp:80:nonsense=1", self.certificates, "server.listen")
 
     def test_unix(self) -> None:
         """A UNIX socket is closed to others unless the string says otherwise, and leaves no lock file."""

@@ -5,6 +5,7 @@ Tests for `docxy.tls.sockets`: real sockets on loopback, without a running react
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import tempfile
 from pathlib import Path
@@ -13,12 +14,12 @@ from typing import Any
 from twisted.internet import tcp
 from twisted.internet.defer import succeed
 from twisted.internet.error import CannotListenError
-from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.internet.interfaces import IReactorTime, IStreamServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
-from docxy.tls.sockets import DualStackEndpoint, DualStackPort, FreshUnixEndpoint, remove_stale_socket
+from docxy.tls.sockets import DualStackEndpoint, DualStackPort, FreshUnixEndpoint, Heir, remove_stale_socket
 from tests.unit.tls.listening import Callers, caller, close
 
 
@@ -134,3 +135,59 @@ class UnixTests(SynchronousTestCase):
         link.symlink_to(self.path)
         remove_stale_socket(str(link))
         self.assertTrue(link.is_symlink())
+
+
+class HeirTests(SynchronousTestCase):
+    """Sockets that another process opened."""
+
+    def setUp(self) -> None:
+        """A reactor that opens real ports."""
+        self.reactor = MemoryReactorClock()
+        self.factory = Callers()
+
+    def inherit(self, opened: socket.socket) -> Heir:
+        """What is given for an open socket, of which this process keeps a copy."""
+        self.addCleanup(opened.close)
+        heir = Heir(self.reactor, os.dup(opened.fileno()))
+        verifyObject(IStreamServerEndpoint, heir)
+        return heir
+
+    def test_unix(self) -> None:
+        """A UNIX socket is listened on as it is; its file keeps its mode and goes with the listener."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "socket")
+            opened = socket.socket(socket.AF_UNIX)
+            opened.bind(str(path))
+            opened.listen()
+            path.chmod(0o640)
+            port: Any = self.successResultOf(self.inherit(opened).listen(self.factory))
+            self.assertEqual(path.stat().st_mode & 0o777, 0o640)
+            self.assertIn(port, self.reactor.getReaders())
+            self.assertEqual(self.factory.numPorts, 1)
+            close(port, self.reactor)
+            self.assertFalse(path.exists())
+
+    def test_tcp(self) -> None:
+        """Whatever is asked to listen listens on the given socket, which is of the family that it is."""
+        opened = socket.create_server(("127.0.0.1", 0))
+        heir = self.inherit(opened)
+        number = heir._fileno
+        port = heir.listenTCP(1, self.factory, 50, interface="::1")
+        self.assertIsNotNone(port)
+        [(adopted, family, factory)] = self.reactor.adoptedPorts
+        self.assertEqual((adopted, family, factory), (number, socket.AF_INET, self.factory))
+        self.assertRaises(OSError, os.fstat, number)
+
+    def test_reactor(self) -> None:
+        """In all else it is the reactor."""
+        heir = self.inherit(socket.create_server(("127.0.0.1", 0)))
+        heir.callLater(1, self.fail)
+        self.assertEqual(len(self.reactor.getDelayedCalls()), 1)
+        self.assertTrue(IReactorTime.providedBy(heir))
+        os.close(heir._fileno)
+
+    def test_refused(self) -> None:
+        """A descriptor that is none fails in order."""
+        heir = self.inherit(socket.create_server(("127.0.0.1", 0)))
+        os.close(heir._fileno)
+        self.failureResultOf(heir.listen(self.factory), OSError)
