@@ -6,18 +6,20 @@ Knows every part by its constructor and decides nothing about a pull.
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from time import time
 from typing import Any
 
 from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
-from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.components import Componentized
@@ -26,6 +28,8 @@ from twisted.web.resource import IResource
 
 from docxy import __version__, log, process, signals
 from docxy.auth import Auth
+from docxy.handover import Succession
+from docxy.inheritance import inherited
 from docxy.interfaces import Clocks
 from docxy.mirror import Mirror
 from docxy.oci.routes import Kind
@@ -92,13 +96,14 @@ class MirrorService(Service):
         listeners: list[Listener],
         certificates: Certificates,
         load: Load | None,
+        succession: Succession,
     ) -> None:
         self.settings = settings
         self._reactor = reactor
         self._listeners = listeners
         self._certificates = certificates
         self._load = load
-        self._ports: list[IListeningPort] = []
+        self._succession = succession
         self._stopping = False
 
     def setServiceParent(self, parent: Any) -> None:
@@ -110,9 +115,10 @@ class MirrorService(Service):
         """Open every listener; raises `SettingsError` for the first that cannot be."""
         for listener in self._listeners:
             refused: list[Failure] = []
-            listener.endpoint.listen(listener.site).addCallbacks(self._ports.append, refused.append)
+            opened = partial(self._succession.add, listener.description)
+            listener.endpoint.listen(listener.site).addCallbacks(opened, refused.append)
             if refused:
-                for port in self._ports:
+                for port in self._succession.ports:
                     port.stopListening()
                 cause = refused[0].value or RuntimeError("no cause")
                 raise listen_error(listener.description, cause, listener.key)
@@ -129,9 +135,10 @@ class MirrorService(Service):
                 signal.SIGTERM: self.terminate,
                 signal.SIGINT: self.terminate,
                 signal.SIGHUP: self.reload,
-                signal.SIGUSR2: _no_handover,
+                signal.SIGUSR2: self._succession.hand_over,
             },
         )
+        self._succession.begin()
         # Names are looked up in these threads, and a lookup can hang for long.
         self._reactor.suggestThreadPoolSize(LOOKUP_THREADS)
         for warning in (*self._warnings(), *_raise_file_limit(self.settings)):
@@ -167,11 +174,13 @@ class MirrorService(Service):
         """Take nothing new and fire once running answers have ended, after `server.drain` seconds at most."""
         self._stopping = True
         super().stopService()
+        self._succession.end()
         # Waited for, since a UNIX socket is removed a moment later.
-        closed = DeferredList([maybeDeferred(port.stopListening) for port in self._ports], consumeErrors=True)
-        seconds = self.settings.server.drain
+        ports = self._succession.ports
+        closed = DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        seconds, grace = self.settings.server.drain, self._succession.grace
         _log.info("draining for up to {seconds:g} s", seconds=seconds)
-        ends: list[Deferred[Any]] = [closed, *(listener.site.drain() for listener in self._listeners)]
+        ends: list[Deferred[Any]] = [closed, *(listener.site.drain(grace) for listener in self._listeners)]
         self._limit = self._reactor.callLater(seconds, self._end_short)
 
         def over(_: object) -> None:
@@ -230,10 +239,6 @@ def _changed(old: Settings, new: Settings) -> list[str]:
     return ["upstream" if part == "upstreams" else part for part in changed]
 
 
-def _no_handover() -> None:
-    _log.warn("SIGUSR2: this version cannot hand over to a successor; restart it")
-
-
 def _pair(settings: Settings) -> PairFiles | None:
     cert, key = settings.tls.cert, settings.tls.key
     return None if cert is None or key is None else PairFiles(cert, key)
@@ -254,16 +259,19 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
     connections = ConnectionCounter(settings.limits.connections, settings.limits.connections_per_client)
     mirror_site = _mirror_site(reactor, settings, front, connections)
     redirect_site = _redirect_site(reactor, settings, front, connections)
+    inheritance = inherited(os.environ)
     listeners = [
-        Listener(text, key, parse_listener(reactor, text, certificates, key), site)
+        Listener(text, key, parse_listener(inheritance.reactor(reactor, text), text, certificates, key), site)
         for key, texts, site in (
             ("server.listen", settings.server.listen, mirror_site),
             ("server.redirect", settings.server.redirect, redirect_site),
         )
         for text in texts
     ]
-    service = MirrorService(reactor, settings, listeners, certificates, load)
+    succession = Succession(reactor, inheritance, sys.argv)
+    service = MirrorService(reactor, settings, listeners, certificates, load, succession)
     service.bind()
+    inheritance.close_rest()
     return service
 
 

@@ -35,6 +35,8 @@ LAYERS = (
     "mirror",
     "web",
     "signals",
+    "inheritance",
+    "handover",
     "service",
     "tap",
     "cli",

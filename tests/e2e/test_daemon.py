@@ -218,17 +218,6 @@ def test_reload_names_what_waits(make: Make) -> None:
     daemon.wait_said("a restart is needed for: server")
 
 
-@every_way
-def test_no_handover(make: Make, way: Way) -> None:
-    """USR2 leaves one line and changes nothing."""
-    daemon = make(way).configure().start()
-    before = daemon.said().count("\n")
-    daemon.signal(signal.SIGUSR2)
-    daemon.wait_said("SIGUSR2")
-    assert daemon.said().count("\n") == before + 1
-    assert daemon.status() == 200
-
-
 # Logs
 
 

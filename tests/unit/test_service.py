@@ -179,7 +179,7 @@ class LifeTests(ServiceCase):
         """The end waits until every listener is closed; one that cannot be is no error of ours."""
         closing: Deferred[None] = Deferred()
         ports = [SimpleNamespace(stopListening=lambda: closing), SimpleNamespace(stopListening=lambda: 1 / 0)]
-        self.patch(self.service, "_ports", ports)
+        self.patch(self.service._succession, "_listeners", [("", port) for port in ports])
         stopped = self.service.stopService()
         self.assertNoResult(stopped)
         closing.errback(OSError("not permitted"))
@@ -239,11 +239,6 @@ class LifeTests(ServiceCase):
         for hook, args, kwargs in self.reactor.whenRunningHooks:
             hook(*args, **kwargs)
         self.assertEqual(len({signal.getsignal(number) for number in numbers}), 1)
-
-    def test_no_handover(self) -> None:
-        """USR2 says that there is nobody to hand over to."""
-        service._no_handover()
-        self.assertIn("SIGUSR2", self.said("warn")[-1])
 
 
 class StartTests(ServiceCase):

@@ -1,0 +1,276 @@
+"""
+One docxy takes over from another while clients come and pull: none is refused, no body breaks.
+
+It needs no rights: everything is on loopback.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from .rig.daemon import WAYS, Daemon, Way, adopt_orphans, free_port, shown, tls_table
+from .rig.pki import Authority
+from .rig.succession import LARGE, Crowd, Line, Registry, path_of
+
+every_way = pytest.mark.parametrize("way", WAYS)
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A registry that runs."""
+    server = Registry()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.go.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder that other users may enter."""
+    made = Path(tempfile.mkdtemp(prefix="docxy-handover-"))
+    made.chmod(0o755)
+    yield made
+    shutil.rmtree(made)
+
+
+Lines = Callable[[Way], Line]
+
+
+@pytest.fixture
+def line(folder: Path) -> Iterator[Lines]:
+    """Lines of processes, which end with the test."""
+    adopt_orphans()
+    made: list[Line] = []
+
+    def one(way: Way = "foreground") -> Line:
+        made.append(Line(Daemon(folder, way)))
+        return made[-1]
+
+    yield one
+    for each in made:
+        each.close()
+
+
+def begin(daemon: Daemon) -> http.client.HTTPResponse:
+    """A relay of the large blob, of which something has come."""
+    connection = daemon.connect()
+    connection.request("GET", path_of(LARGE))
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert answer.read(1000) == LARGE[:1000]
+    return answer
+
+
+def finish(relays: list[http.client.HTTPResponse]) -> None:
+    """All the rest came, and is right."""
+    for relay in relays:
+        assert relay.read() == LARGE[1000:]
+
+
+JSON = '[log]\nformat = "json"\n'
+
+
+@every_way
+def test_handed_over(line: Lines, way: Way, registry: Registry) -> None:
+    """Twice in a row, while clients come and relays run: all are served, the old ones end in order."""
+    processes = line(way)
+    first = processes.last.configure(text=JSON + registry.table).start()
+    crowd = Crowd(first.port)
+    crowd.wait_for_more()
+    relays = [begin(first) for _ in range(3)]
+    processes.hand_over()
+    crowd.wait_for_more()
+    second = processes.last
+    assert first.pidfile.read_text() == str(second.pid)
+    relays += [begin(second) for _ in range(2)]
+    processes.hand_over()
+    crowd.wait_for_more()
+    third = processes.last
+    assert not first.ended()
+    registry.go.set()
+    finish(relays)
+    assert first.wait() == 0
+    assert second.wait() == 0
+    crowd.wait_for_more()
+    crowd.leave()
+    assert third.pidfile.read_text() == str(third.pid)
+    assert sorted(path.name for path in third.folder.glob("*.old")) == []
+    third.signal(signal.SIGTERM)
+    assert third.wait() == 0
+    assert not third.pidfile.exists()
+    check_log(third, crowd.served + len(relays))
+
+
+def check_log(daemon: Daemon, pulls: int) -> None:
+    """No line was lost or cut by another process's, and none tells of an error."""
+    said = daemon.said()
+    events = [json.loads(text) for text in said.splitlines()]
+    assert [event["error"] for event in events if event.get("status") == 200] == ["-"] * pulls
+    assert "Traceback" not in said
+
+
+@every_way
+def test_wrong_settings(line: Lines, way: Way, registry: Registry) -> None:
+    """With settings that are wrong the old one goes on and says why; once they are right it hands over."""
+    processes = line(way)
+    daemon = processes.last.configure(text=registry.table).start()
+    crowd = Crowd(daemon.port)
+    relay = begin(daemon)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = f"tcp:{taken.getsockname()[1]}:interface=127.0.0.1"
+        right = daemon.config.read_text()
+        for wrong, problem in (
+            (right.replace("redirect", "nonsense"), "not handed over: server.nonsense"),
+            (right.replace('"]', f'", "{other}"]', 1), "is taken by another process"),
+        ):
+            daemon.config.write_text(wrong)
+            daemon.signal(signal.SIGUSR2)
+            daemon.wait_said(problem)
+            assert daemon.pidfile.read_text() == str(daemon.pid)
+            crowd.wait_for_more()
+    daemon.config.write_text(right)
+    processes.hand_over()
+    registry.go.set()
+    finish([relay])
+    crowd.wait_for_more()
+    crowd.leave()
+    assert daemon.wait() == 0
+
+
+@every_way
+def test_ended_meanwhile(line: Lines, way: Way, folder: Path) -> None:
+    """While a successor starts, a second USR2 only says so, and TERM ends both."""
+    daemon = line(way).last.configure().start()
+    daemon.config.unlink()
+    os.mkfifo(daemon.config)  # whoever reads it waits
+    daemon.signal(signal.SIGUSR2)
+    with daemon.config.open("w"):  # waits for the successor to read
+        daemon.signal(signal.SIGUSR2)
+        daemon.wait_said("SIGUSR2: a handover")
+        assert daemon.status() == 200
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+    daemon.wait_said("not handed over: this process was told to end")
+    assert sorted(path.name for path in folder.glob("*.pid*")) == []
+    assert daemon.refuses()
+
+
+def test_idle(line: Lines) -> None:
+    """A connection that is idle as the old one gives way may send one more request."""
+    processes = line("foreground")
+    daemon = processes.last.configure().start()
+    kept, new = daemon.connect(), daemon.connect()
+    kept.request("GET", "/health")
+    kept.getresponse().read()
+    new.connect()
+    processes.hand_over()
+    for connection in (kept, new):
+        connection.request("GET", "/health")
+        answer = connection.getresponse()
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+    assert daemon.wait() == 0
+
+
+def test_other_settings(line: Lines, folder: Path) -> None:
+    """The successor obeys its own settings: TLS on the same port, another listener more, one less."""
+    processes = line("foreground")
+    authority = Authority(folder)
+    leaf = authority.issue("loopback", ["localhost", "127.0.0.1"])
+    daemon = processes.last
+    gone, more = free_port(), free_port()
+    here = "interface=127.0.0.1"
+    daemon.configure(
+        f"tcp:{daemon.port}:{here}", redirect=[f"tcp:{gone}:{here}"], public_url=["https://a.test"]
+    )
+    daemon.start()
+    daemon.configure(f"ssl:{daemon.port}:{here}", tls_table(leaf), redirect=[f"tcp:{more}:{here}"])
+    processes.hand_over()
+    assert daemon.wait() == 0
+    assert "loopback" in shown(processes.last, authority)
+    socket.create_connection(("127.0.0.1", more)).close()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", gone))
+
+
+def test_unix(line: Lines, folder: Path) -> None:
+    """A UNIX socket keeps its file and its mode, and goes with the last."""
+    path = folder / "docxy.sock"
+    processes = line("foreground")
+    processes.last.configure(f"unix:{path}").start()
+    before = path.stat()
+    for _ in range(2):
+        assert processes.hand_over().wait() == 0
+        after = path.stat()
+        assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(path))
+            client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+            assert b"200 OK" in client.recv(1000)
+    processes.last.signal(signal.SIGTERM)
+    assert processes.last.wait() == 0
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("listen", ["systemd:domain=INET:index=0", "ssl:systemd:domain=INET:index=0"])
+def test_systemd(line: Lines, folder: Path, listen: str) -> None:
+    """A socket that systemd opened is handed over too."""
+    authority = Authority(folder)
+    leaf = authority.issue("loopback", ["localhost", "127.0.0.1"])
+    tls = listen.startswith("ssl")
+    processes = line("foreground")
+    processes.last.configure(listen, tls_table(leaf) if tls else "").start(inherit=True)
+    for _ in range(2):
+        assert processes.hand_over().wait() == 0
+        assert processes.last.status(context=authority.client_context() if tls else None) == 200
+
+
+def test_both_families(line: Lines) -> None:
+    """One socket for IPv4 and IPv6 is handed over as one."""
+    processes = line("foreground")
+    daemon = processes.last
+    daemon.configure(f"tcp:{daemon.port}").start()
+    for _ in range(2):
+        assert processes.hand_over().wait() == 0
+        assert processes.last.status() == 200
+
+
+def others_run_us() -> bool:
+    """Whether another user may start this interpreter: its files may lie where only root enters."""
+    if os.geteuid() != 0:
+        return False
+    try:
+        return subprocess.run([sys.executable, "-c", ""], user="nobody", check=False).returncode == 0
+    except PermissionError:
+        return False
+
+
+@pytest.mark.skipif(
+    not others_run_us(), reason="only root becomes another user, who has to reach this Python"
+)
+def test_other_user(line: Lines, folder: Path) -> None:
+    """Started by root for another user, it hands over as that user, a port below 1024 too."""
+    user = pwd.getpwnam("nobody")
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    processes = line("foreground")
+    daemon = processes.last
+    daemon.port = 1023
+    daemon.configure().start(twistd=[f"--uid={user.pw_uid}", f"--gid={user.pw_gid}"])
+    assert processes.hand_over().wait() == 0
+    assert os.stat(f"/proc/{processes.last.pid}").st_uid == user.pw_uid
+    assert processes.last.status() == 200

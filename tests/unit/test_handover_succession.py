@@ -1,0 +1,117 @@
+"""A service's place in the line."""
+
+from __future__ import annotations
+
+import os
+from types import SimpleNamespace
+from typing import Any
+
+from twisted.internet.error import ProcessTerminated
+from twisted.python.failure import Failure
+
+from docxy import handover
+from docxy.handover import GRACE, Handover, Succession
+from docxy.inheritance import READY, Inheritance
+from tests.unit.handover_rig import HandoverCase
+from tests.unit.web.rig import Logged
+
+
+class Port:
+    """A listener whose socket has a number and no more."""
+
+    def __init__(self) -> None:
+        self.did: list[str] = []
+        self.socket = SimpleNamespace(close=lambda: self.did.append("close"))
+
+    def fileno(self) -> int:
+        """Its socket."""
+        return 77
+
+    def stopReading(self) -> None:  # noqa: N802 Twisted's name
+        """Note it."""
+        self.did.append("stop")
+
+    def startReading(self) -> None:  # noqa: N802 Twisted's name
+        """Note it."""
+        self.did.append("start")
+
+
+class SuccessionTests(HandoverCase):
+    """A service's place in the line."""
+
+    def setUp(self) -> None:
+        """A service with one listener, started by twistd."""
+        super().setUp()
+        self.logged = Logged(self)
+        self.patch(handover, "this_command", lambda argv: self.command if argv else None)
+        self.succession = Succession(self.reactor, Inheritance(), ["twistd"])
+        self.port = Port()
+        self.succession.add("tcp:5000", self.port)
+
+    def said(self) -> list[str]:
+        """What was logged."""
+        events = [event for event in self.logged.events if event.get("log_namespace") == "docxy.handover"]
+        return [str(event["log_format"]).format(**event) for event in events]
+
+    def test_handed_over(self) -> None:
+        """Once the successor serves, nothing more is accepted, and the reactor stops."""
+        self.succession.begin()
+        self.succession.hand_over()
+        self.assertEqual((self.port.did, self.succession.grace), ([], 0))
+        self.handover.childDataReceived(READY, b"12345\n")
+        self.assertEqual(self.port.did, ["stop", "close"])
+        self.assertEqual((self.succession.ports, self.succession.grace), ([], GRACE))
+        self.assertEqual(self.reactor.stops, 1)
+        self.succession.end()
+        self.succession.hand_over()
+        self.assertEqual(self.said()[:2], ["handing over", "handed over to process 12345"])
+        self.assertIn("is under way", self.said()[2])
+        self.assertEqual(self.reactor.heard(), b"go")
+
+    @property
+    def handover(self) -> Handover:
+        """The try that is under way."""
+        found = self.succession._handover
+        assert found is not None
+        return found
+
+    def test_failed(self) -> None:
+        """Where it fails, it goes on, says why, and may try again."""
+        for tries in (1, 2):
+            self.succession.hand_over()
+            self.handover.processEnded(Failure(ProcessTerminated(1)))
+            self.assertIn("not handed over: A process has ended", self.said()[-1])
+            self.assertEqual(len(self.reactor.spawned), tries)
+            os.close(self.reactor.words)
+        self.assertEqual((self.port.did, self.reactor.stops), ([], 0))
+
+    def test_refused(self) -> None:
+        """Neither twice at a time, nor at the end, nor without twistd."""
+        self.succession.hand_over()
+        self.succession.hand_over()
+        self.assertEqual((len(self.reactor.spawned), len(self.said())), (1, 2))
+        self.succession.end()
+        self.assertEqual(self.said()[-1], "not handed over: this process was told to end")
+        self.succession.hand_over()
+        self.assertIn("under way", self.said()[-1])
+        Succession(self.reactor, Inheritance(), []).hand_over()
+        self.assertIn("only twistd", self.said()[-1])
+        self.assertEqual(self.reactor.heard(), b"no")
+
+    def test_successor(self) -> None:
+        """A successor accepts nothing until it is told to."""
+        reported: list[tuple[Any, ...]] = []
+        heir = Inheritance(handed=True)
+        self.patch(heir, "report", lambda *args: reported.append(args))
+        succession = Succession(self.reactor, heir, ["twistd"])
+        succession.add("tcp:5000", self.port)
+        succession.begin()
+        self.assertEqual(self.port.did, ["stop"])
+        [(hook, args, _)] = self.reactor.whenRunningHooks
+        hook(*args)
+        [(_, serve, leave)] = reported
+        serve()
+        self.assertEqual(self.port.did, ["stop", "start"])
+        leave()
+        self.assertEqual(self.port.did, ["stop", "start", "stop", "close"])
+        self.assertEqual((succession.ports, self.reactor.stops), ([], 1))
