@@ -128,8 +128,10 @@ class Daemon:
         except subprocess.TimeoutExpired:
             started.kill()
             raise RigError(f"it started:\n{self.said()}") from None
-        if code == 0 or self.pidfile.exists():
-            raise RigError(f"exit status {code}, {self.said()}")
+        if code == 0:
+            raise RigError(f"it started:\n{self.said()}")
+        # A daemon's parent may go before the daemon has tidied up.
+        wait_until(lambda: not self.pidfile.exists(), "the pid file to go")
         return self.err.read_text()
 
     def start(self, *options: str, twistd: Sequence[str] = (), inherit: bool = False, **more: str) -> Daemon:
