@@ -253,6 +253,7 @@ class _Half(BaseHTTPRequestHandler):
         """Half of it, and later the other."""
         size = 2 if self.path == "/v2/" else Slow.SIZE
         self.send_response(200)
+        self.send_header("Docker-Distribution-Api-Version", "registry/2.0")
         self.send_header("Content-Length", str(size))
         self.end_headers()
         try:
