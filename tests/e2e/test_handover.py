@@ -259,7 +259,7 @@ def others_run_us() -> bool:
 
 
 def test_other_user(line: Lines, folder: Path) -> None:
-    """Started by root for another user, it hands over as that one, or goes on where that one cannot start it."""
+    """Started by root for another user, it hands over as that one, or goes on where that one cannot."""
     user = pwd.getpwnam("nobody")
     os.chown(folder, user.pw_uid, user.pw_gid)
     processes = line("foreground")
