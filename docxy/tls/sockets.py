@@ -100,7 +100,7 @@ class InheritedUnixPort(unix.Port):
         given, self._preexistingSocket = self._preexistingSocket, None
         assert given is not None  # by `_fromListeningDescriptor`
         self.socket = given
-        self.fileno = given.fileno  # type: ignore[method-assign]
+        self.fileno = given.fileno  # type: ignore[method-assign]  # as tcp.Port does
         self.connected = True
         self.numberAccepts = 100  # at a time; tcp.Port adapts it
         self.startReading()
@@ -137,4 +137,4 @@ class Heir:
             adopted.startListening()
             return IListeningPort(adopted)
 
-    listenUNIX = listenTCP  # noqa: N815
+    listenUNIX = listenTCP  # noqa: N815 Twisted calls it

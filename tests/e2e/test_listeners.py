@@ -118,7 +118,6 @@ def test_redirect(make: Make, leaf: Leaf) -> None:
     assert daemon.status("/v2/") == 403
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 def test_other_user(make: Make, folder: Path, authority: Authority, leaf: Leaf) -> None:
     """Started by root for another user, it reloads as that user, and says what that user may not read."""
     user = pwd.getpwnam("nobody")
@@ -151,7 +150,6 @@ def test_other_user(make: Make, folder: Path, authority: Authority, leaf: Leaf) 
     assert "Traceback" not in daemon.said()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 @pytest.mark.parametrize("way", WAYS)
 def test_password_of_another_user(make: Make, way: Way, folder: Path) -> None:
     """A password file that the user may not read ends the start in one line, a daemon's in its log."""
