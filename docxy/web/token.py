@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 from twisted.web.resource import Resource
 
 from docxy.auth import Auth
-from docxy.oci.errors import REQUEST_INVALID
+from docxy.oci.errors import REQUEST_INVALID, RegistryError
 from docxy.policy.addresses import bucket
 from docxy.policy.limits import RelayCounter
 from docxy.web.exchange import Exchange
@@ -38,10 +38,13 @@ class TokenResource(Resource):
 
     async def _token(self, request: MirrorRequest, exchange: Exchange) -> None:
         form = request.method == b"POST"
-        params = _parse(request.query)
-        if form:
-            params += _parse(_form(request))
         caller = self._front.caller(request)
+        try:
+            params = _params(request)
+        except RegistryError:
+            # Whether there is a token service is not told to who does not show the secret.
+            self._auth.token_target(request.route, caller, ())
+            raise
         found = self._auth.token_target(request.route, caller, params)
         exchange.upstream = found.upstream.name
         exchange.repository = next((scope.name for scope in found.scopes if scope.is_repository), "")
@@ -51,6 +54,12 @@ class TokenResource(Resource):
             answer = await self._auth.token(found, caller, params, form)
             self._logins.end(client, login, answer.status)
         exchange.answer(answer)
+
+
+def _params(request: MirrorRequest) -> list[tuple[str, str]]:
+    """What is asked for: the query, and behind it a POST's form."""
+    params = _parse(request.query)
+    return params + _parse(_form(request)) if request.method == b"POST" else params
 
 
 def _form(request: MirrorRequest) -> bytes:

@@ -33,6 +33,7 @@ class SecretTests(SynchronousTestCase):
             "/docker.io/v2/",
             "/auth/token?service=x&scope=repository:library/alpine:pull",
             "/auth/ghcr.io/token",
+            "/auth/token?" + "a=b&" * 200,
             "/v1/_ping",
             "/v1/search?q=x",
             f"/{SECRET}x/v2/",
@@ -42,6 +43,14 @@ class SecretTests(SynchronousTestCase):
                 came = connection.get(target)
                 self.assertEqual((came.status, came.code), (404, "NOT_FOUND"))
         self.assertEqual(self.rig.hub.asked, [])
+
+    def test_hidden_form(self) -> None:
+        """What is wrong with a token request's form is told to those alone who show the secret."""
+        for target, status in (("/auth/token", 404), (f"/{SECRET}/auth/token", 415)):
+            connection = self.rig.connect()
+            connection.ask(target, "Content-Length: 1", "Content-Type: text/plain", method="POST")
+            connection.send(b"x")
+            self.assertEqual(connection.answer("POST").status, status)
 
     def test_bare_challenge(self) -> None:
         """A ping without the secret challenges, with a realm that does not tell it."""
