@@ -37,6 +37,7 @@ LAYERS = (
     "signals",
     "inheritance",
     "handover",
+    "daemon",
     "service",
     "tap",
     "cli",

@@ -12,7 +12,7 @@ from typing import Any, cast
 from docxy.process import GivenUp
 from docxy.settings.given import Given
 from docxy.settings.values import Account, LogSettings, Settings, SettingsError, TLSSettings
-from tests.unit.test_service import ServiceCase, settings
+from tests.unit.service_rig import ServiceCase, settings
 from tests.unit.web.rig import HUB, Connection, address
 
 

@@ -6,9 +6,9 @@ import resource
 from dataclasses import replace
 from typing import Any
 
-from docxy import service
+from docxy import daemon
 from docxy.settings.values import LimitSettings
-from tests.unit.test_service import ServiceCase, settings
+from tests.unit.service_rig import ServiceCase, settings
 
 
 class LimitTests(ServiceCase):
@@ -29,6 +29,6 @@ class LimitTests(ServiceCase):
         asked: list[Any] = []
         self.patch(resource, "getrlimit", lambda _: (100, 3000))
         self.patch(resource, "setrlimit", lambda _, new: asked.append(new))
-        [warning] = service._raise_file_limit(found)
+        [warning] = daemon._raise_file_limit(found)
         self.assertEqual(asked, [(3000, 3000)])
         self.assertIn("limits.connections and limits.relays may need 3256 open files, 3000", warning)

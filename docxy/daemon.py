@@ -1,0 +1,215 @@
+"""
+The life of the service: bind, serve, reload, drain.
+
+Knows its listeners and its succession; what is served is built in `docxy.service`.
+"""
+
+from __future__ import annotations
+
+import resource
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IStreamServerEndpoint
+from twisted.logger import Logger
+from twisted.python.components import Componentized
+from twisted.python.failure import Failure
+
+from docxy import __version__, log, process, signals
+from docxy.handover import Succession
+from docxy.settings.files import check_password_files, reload_warnings
+from docxy.settings.values import Settings, SettingsError
+from docxy.tls.certificates import PairFiles
+from docxy.tls.client import trust_roots_present
+from docxy.tls.endpoints import listen_error
+from docxy.tls.shown import Certificates
+from docxy.web.closing import PATIENCE
+from docxy.web.site import MirrorSite
+
+_log = Logger()
+
+Load = Callable[[], Settings]
+
+LOOKUP_THREADS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """One endpoint, the site behind it, and how the operator wrote it."""
+
+    description: str
+    key: str
+    endpoint: IStreamServerEndpoint
+    site: MirrorSite
+
+
+class MirrorService(Service):
+    """
+    The daemon: its listeners, its signals, its end.
+
+    `bind` comes first and may need root's rights; `startService` may run as
+    another user; `stopService` drains.
+    """
+
+    name = "docxy"
+
+    def __init__(
+        self,
+        reactor: Any,
+        settings: Settings,
+        listeners: list[Listener],
+        certificates: Certificates,
+        load: Load | None,
+        succession: Succession,
+    ) -> None:
+        self.settings = settings
+        self._reactor = reactor
+        self._listeners = listeners
+        self._certificates = certificates
+        self._load = load
+        self._succession = succession
+        self._stopping = False
+
+    def setServiceParent(self, parent: Any) -> None:
+        super().setServiceParent(parent)
+        if isinstance(parent, Componentized):
+            log.install(parent, self.settings.log, sys.argv)
+
+    def bind(self) -> None:
+        """Open every listener; raises `SettingsError` for the first that cannot be."""
+        for listener in self._listeners:
+            refused: list[Failure] = []
+            opened = partial(self._succession.add, listener.description)
+            listener.endpoint.listen(listener.site).addCallbacks(opened, refused.append)
+            if refused:
+                for port in self._succession.ports:
+                    port.stopListening()
+                cause = refused[0].value or RuntimeError("no cause")
+                raise listen_error(listener.description, cause, listener.key)
+
+    def startService(self) -> None:
+        try:
+            check_password_files(self.settings)
+        except SettingsError as error:
+            process.give_up(str(error.as_given(self.settings.given)))
+        super().startService()
+        signals.install(
+            self._reactor,
+            {
+                signal.SIGTERM: self.terminate,
+                signal.SIGINT: self.terminate,
+                signal.SIGHUP: self.reload,
+                signal.SIGUSR2: self._succession.hand_over,
+            },
+        )
+        self._succession.begin()
+        # Names are looked up in these threads, and a lookup can hang for long.
+        self._reactor.suggestThreadPoolSize(LOOKUP_THREADS)
+        for warning in (*self._warnings(), *_raise_file_limit(self.settings)):
+            _log.warn("{warning}", warning=warning)
+        _log.info(
+            "docxy {version} mirrors {upstreams} on {listen}",
+            version=__version__,
+            upstreams=", ".join(upstream.name for upstream in self.settings.upstreams),
+            listen=", ".join(listener.description for listener in self._listeners),
+        )
+
+    def _warnings(self) -> list[str]:
+        warnings = [*self.settings.warnings, *self._certificates.warnings()]
+        warnings += reload_warnings(self.settings, self._certificates.files())
+        if not trust_roots_present():
+            warnings.append(
+                "no trust roots are installed, so no upstream can be met; install ca-certificates"
+            )
+        return warnings
+
+    # The end
+
+    def terminate(self) -> None:
+        """Drain and stop; a second time, stop at once."""
+        if self._stopping:
+            _log.info("ending at once")
+            self._abort()
+        else:
+            self._stopping = True
+            self._reactor.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Take nothing new and fire once running answers have ended, after `server.drain` seconds at most."""
+        self._stopping = True
+        super().stopService()
+        self._succession.end()
+        # Waited for, since a UNIX socket is removed a moment later.
+        ports = self._succession.ports
+        closed = DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
+        seconds, grace = self.settings.server.drain, self._succession.grace
+        _log.info("draining for up to {seconds:g} s", seconds=seconds)
+        ends: list[Deferred[Any]] = [closed, *(listener.site.drain(grace) for listener in self._listeners)]
+        self._limit = self._reactor.callLater(seconds, self._end_short)
+
+        def over(_: object) -> None:
+            if self._limit.active():
+                self._limit.cancel()
+            _log.info("drained")
+
+        return DeferredList(ends).addCallback(over)
+
+    def _end_short(self) -> None:
+        """The time is over: end in order what still runs, and by a reset what goes on."""
+        self._limit = self._reactor.callLater(PATIENCE, self._abort)
+        for listener in self._listeners:
+            listener.site.end_short()
+
+    def _abort(self) -> None:
+        for listener in self._listeners:
+            listener.site.abort()
+
+    # Reload
+
+    def reload(self) -> None:
+        """Take the certificates anew, and tell which settings wait for a restart."""
+        try:
+            settings = self._load() if self._load is not None else self.settings
+        except SettingsError as error:
+            _log.error("not reloaded: {error}", error=str(error))
+            return
+        refused = self._certificates.reload(pair_of(settings))
+        for one in refused:
+            _log.error("not reloaded: {error}", error=str(one.as_given(settings.given)))
+        changed = _changed(self.settings, settings)
+        if changed:
+            _log.warn("reloaded; a restart is needed for: {changed}", changed=", ".join(changed))
+        elif not refused:
+            _log.info("reloaded")
+
+
+def _raise_file_limit(settings: Settings) -> Iterator[str]:
+    """Allow as many sockets as the limits let clients and relays have, or tell that there are too few."""
+    a_relay = max(upstream.connections for upstream in settings.upstreams)
+    needed = settings.limits.connections + a_relay * settings.limits.relays + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < needed:
+        soft = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft < needed:
+        wanted = "limits.connections and limits.relays"
+        yield f"{wanted} may need {needed} open files, {hard} are allowed; lower them, or raise LimitNOFILE"
+
+
+def _changed(old: Settings, new: Settings) -> list[str]:
+    """The parts of the settings that a running service does not take over."""
+    parts = ("server", "upstreams", "limits", "log", "admin")
+    changed = [part for part in parts if getattr(old, part) != getattr(new, part)]
+    return ["upstream" if part == "upstreams" else part for part in changed]
+
+
+def pair_of(settings: Settings) -> PairFiles | None:
+    """The certificate's files, where the settings name them."""
+    cert, key = settings.tls.cert, settings.tls.key
+    return None if cert is None or key is None else PairFiles(cert, key)
