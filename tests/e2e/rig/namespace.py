@@ -72,7 +72,9 @@ class Namespace:
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """The command that runs ``argv`` in here; its paths must be absolute."""
-        return ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--root", "--", *argv]
+        # In a chroot nsenter leaves behind a working directory that is outside of the root.
+        there = ["env", f"--chdir={Path.cwd()}"]
+        return ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--root", "--", *there, *argv]
 
     def run(
         self,
