@@ -7,7 +7,7 @@ in the upstream's `FailureMemory`.  Knows nothing of the registry protocol.
 
 Twisted's client bounds a header line (16 KiB), a chunk's size line and the
 trailers (64 KiB), but neither the number of header lines nor that of 1xx
-answers before the answer: `BoundedClient` does.
+answers before the answer, each of which it logs: `BoundedClient` does.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
+from twisted.logger import ILogObserver, LogEvent, Logger
 from twisted.python.failure import Failure
 from twisted.web._newclient import HTTP11ClientProtocol, Request
 from twisted.web.client import URI, Agent, HTTPConnectionPool
@@ -40,16 +41,25 @@ POOL_IDLE = 55  # seconds; registries and CDNs close at 60 and more
 POOL_SIZE = 32  # idle connections kept per host: clients fetch 3 to 6 layers at once
 
 MAX_HEAD = 65536  # bytes before a body, 1xx answers included; four times what clients of registries take
+MAX_INTERIM = 16  # 1xx answers before an answer; more than any server has a reason to send
 _PIECE = 4096  # bytes of a head given to Twisted at once: its time grows with the square of this
 
 _ADDRESS = "_docxy_address"  # set on responses and on failures, which have no place for it
 
 
 class HeadTooLarge(Exception):
-    """A peer sent more than `MAX_HEAD` bytes before a body."""
+    """A peer sent more than `MAX_HEAD` bytes before a body, or more than `MAX_INTERIM` 1xx answers."""
+
+
+@implementer(ILogObserver)
+class InterimCount:
+    """Counts events instead of writing them: by one, and by nothing else, Twisted's parser tells of a 1xx."""
 
     def __init__(self) -> None:
-        super().__init__(f"its headers are larger than {MAX_HEAD} bytes")
+        self.count = 0
+
+    def __call__(self, event: LogEvent) -> None:
+        self.count += 1
 
 
 def address_of(outcome: object) -> str:
@@ -70,12 +80,13 @@ class BoundedClient(HTTP11ClientProtocol):
 
     _room: int | None = None  # bytes left for the head; None while none is awaited
     _requests = 0
-    _too_large = False
+    _excess = ""  # what there was too much of
     address = ""
 
     def __init__(self, idle: Callable[[HTTP11ClientProtocol], None], failures: FailureMemory) -> None:
         super().__init__(idle)
         self._failures = failures
+        self._interim = InterimCount()  # since the last request
         self.answered_at = failures.now()
 
     def connectionMade(self) -> None:
@@ -85,7 +96,11 @@ class BoundedClient(HTTP11ClientProtocol):
     def request(self, request: Request) -> Deferred[IResponse]:
         self._requests += 1
         self._room = MAX_HEAD
-        return super().request(request).addCallbacks(self._answered, self._unanswered)
+        self._interim = InterimCount()
+        waiting = super().request(request).addCallbacks(self._answered, self._unanswered)
+        if self._parser is not None:
+            self._parser._log = Logger(__name__, observer=self._interim)
+        return waiting
 
     def _answered(self, response: IResponse) -> IResponse:
         self._room = None
@@ -108,16 +123,24 @@ class BoundedClient(HTTP11ClientProtocol):
             piece, data = data[:_PIECE], data[_PIECE:]
             self._room -= len(piece)
             super().dataReceived(piece)
-            self._too_large = self._room is not None and self._room < 0
-            if self._too_large or self._requests != asked:
+            self._excess = self._too_much()
+            if self._excess or self._requests != asked:
                 # In the second case `data` would answer a request sent a moment ago.
                 self.transport.abortConnection()  # type: ignore[union-attr]  # an ITCPTransport
                 return
         if data:
             super().dataReceived(data)
 
+    def _too_much(self) -> str:
+        """What there is too much of in the head that is awaited; empty where none is, or all is well."""
+        if self._room is not None and self._room < 0:
+            return f"its headers are larger than {MAX_HEAD} bytes"
+        if self._room is not None and self._interim.count > MAX_INTERIM:
+            return f"it sent more than {MAX_INTERIM} interim answers"
+        return ""
+
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        super().connectionLost(Failure(HeadTooLarge()) if self._too_large else reason)
+        super().connectionLost(Failure(HeadTooLarge(self._excess)) if self._excess else reason)
 
 
 def _is_given_up(failure: Failure) -> bool:

@@ -35,6 +35,7 @@ from docxy.tls.client import ClientTrust
 from docxy.upstream.agent import (
     CONNECT_TIMEOUT,
     MAX_HEAD,
+    MAX_INTERIM,
     POOL_IDLE,
     POOL_SIZE,
     BoundedClient,
@@ -185,7 +186,7 @@ class Aborted(StringTransport):
 
 class BoundedClientTests(SynchronousTestCase):
     def setUp(self) -> None:
-        EventLoggingObserver.createWithCleanup(self, globalLogPublisher)  # type: ignore[arg-type]
+        self.logged = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)  # type: ignore[arg-type]
         self.transport = Aborted(lenient=True)
         self.idle: list[object] = []
         self.failures = FailureMemory(Clock())
@@ -198,14 +199,14 @@ class BoundedClientTests(SynchronousTestCase):
         asked = Request(method, b"/", Headers({b"Host": [b"h"]}), None, persistent=True)
         return self.client.request(asked)
 
-    def assert_too_large(self, waiting: Deferred[IResponse]) -> None:
+    def assert_too_large(self, waiting: Deferred[IResponse], problem: str = str(MAX_HEAD)) -> None:
         """The request failed for its head alone."""
         self.assertTrue(self.transport.aborted)
         self.assertNoResult(waiting)
         self.client.connectionLost(Failure(ConnectionLost()))
         failure = self.failureResultOf(waiting, ResponseFailed)
         self.assertIsInstance(failure.value.reasons[0].value, HeadTooLarge)
-        self.assertIn(str(MAX_HEAD), str(failure.value.reasons[0].value))
+        self.assertIn(problem, str(failure.value.reasons[0].value))
 
     def test_large_head_passes(self) -> None:
         """A head somewhat below the limit is read, in one delivery or in many."""
@@ -237,21 +238,36 @@ class BoundedClientTests(SynchronousTestCase):
         self.assert_too_large(waiting)
 
     def test_interim_flood(self) -> None:
-        """A flood of 1xx answers counts as one head."""
-        waiting = self.ask()
-        for _ in range(MAX_HEAD // 25):
-            self.client.dataReceived(b"HTTP/1.1 100 Continue\r\n\r\n")
-        self.assertFalse(self.transport.aborted)
-        self.client.dataReceived(b"HTTP/1.1 100 Continue\r\n\r\n" * 2)
-        self.assert_too_large(waiting)
+        """However 1xx answers come, a few too many end the request."""
+        for interim in (b"HTTP/1.1 100 \r\n\r\n", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"):
+            for size in (len(interim), 7, 100_000):
+                self.setUp()
+                waiting = self.ask()
+                flood, sent = interim * 200, 0
+                while sent < len(flood) and not self.transport.aborted:
+                    self.client.dataReceived(flood[sent : sent + size])
+                    sent += size
+                self.assertLessEqual(sent, (MAX_INTERIM + 1) * len(interim) + size)
+                self.assert_too_large(waiting, f"more than {MAX_INTERIM} interim")
 
-    def test_interim_answer(self) -> None:
-        """A few 1xx answers before the answer are passed over."""
+    def test_interim_answers(self) -> None:
+        """As many 1xx answers as are borne, before each answer on a connection, are passed over unlogged."""
+        interim = b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * MAX_INTERIM
+        for _ in range(3):
+            waiting = self.ask()
+            self.client.dataReceived(interim + OK + b"Content-Length: 0\r\n\r\n")
+            self.assertEqual(self.successResultOf(waiting).code, 200)
+        self.assertFalse(self.transport.aborted)
+        self.assertEqual(list(self.logged), [])
+
+    def test_large_interim_answers(self) -> None:
+        """1xx answers have no room of their own: with the answer they are one head."""
         waiting = self.ask()
-        self.client.dataReceived(
-            b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK + b"Content-Length: 0\r\n\r\n"
-        )
-        self.assertEqual(self.successResultOf(waiting).code, 200)
+        for _ in range(MAX_INTERIM):
+            self.client.dataReceived(b"HTTP/1.1 103 Early Hints\r\nLink: %b\r\n\r\n" % (b"x" * 4500))
+            if self.transport.aborted:
+                break
+        self.assert_too_large(waiting)
 
     def test_long_line(self) -> None:
         """A header line that Twisted finds too long ends the request."""
