@@ -46,6 +46,7 @@ LAYERS = (
 
 # The registry's words and our decisions: no I/O, no clock, no chance.
 PURE = ("oci", "policy")
+PURE_BENCH = ("results", "table")  # of bench/: what makes words of figures
 IMPURE_MODULES = {"asyncio", "os", "random", "secrets", "socket", "ssl", "subprocess", "threading", "time"}
 
 UNTESTED = {
@@ -166,6 +167,19 @@ class ImportTests(SynchronousTestCase):
         ]
         self.assertEqual(wrong, [])
 
+    def test_pure_bench(self) -> None:
+        """So does what the bench makes of its figures."""
+        allowed = set(sys.stdlib_module_names) - IMPURE_MODULES
+        wrong = [
+            f"{shown(path)} imports {name}"
+            for path in sources("bench")
+            for name in imports(path)
+            if path.stem in PURE_BENCH
+            and name.split(".")[0] not in allowed
+            and name.split(".")[1] not in PURE_BENCH
+        ]
+        self.assertEqual(wrong, [])
+
 
 class ShapeTests(SynchronousTestCase):
     """Everything is small, and is called by a word that says something."""
@@ -185,7 +199,7 @@ class ShapeTests(SynchronousTestCase):
         """No function outgrows a screen."""
         long = [
             f"{shown(path)}:{function.lineno} {function.name}: {length(function)} lines"
-            for path in sources("docxy", "twisted")
+            for path in sources("docxy", "twisted", "bench")
             for function in functions(path)
             if length(function) > MAX_FUNCTION_LINES
         ]
@@ -209,12 +223,13 @@ class TestedTests(SynchronousTestCase):
     maxDiff = None
 
     def test_mirror(self) -> None:
-        """Every docxy/x/y.py has its tests/unit/x/test_y.py."""
+        """Every docxy/x/y.py has its tests/unit/x/test_y.py, and so has what is pure of the bench."""
         missing = [
             shown(path)
             for path in sources("docxy")
             if path.name not in UNTESTED and not expected_tests(path).exists()
         ]
+        missing += [name for name in PURE_BENCH if not (ROOT / f"tests/unit/bench/test_{name}.py").exists()]
         self.assertEqual(missing, [])
 
     def test_sentences(self) -> None:

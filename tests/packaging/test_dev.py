@@ -34,8 +34,9 @@ class DevCase(SynchronousTestCase):
         self.commands = self.folder / "commands"
         self.checkout = self.folder / "checkout"
         self.checkout.mkdir()
-        for name in ("dev", "pyproject.toml"):
-            shutil.copy(ROOT / name, self.checkout)
+        for name in ("dev", "pyproject.toml", "bench/packages.txt"):
+            (self.checkout / name).parent.mkdir(exist_ok=True)
+            shutil.copy(ROOT / name, self.checkout / name)
         shutil.copytree(ROOT / "requirements", self.checkout / "requirements")
 
     def script(self, path: Path, text: str) -> None:
@@ -94,7 +95,7 @@ class ScriptTests(DevCase):
         for words in ((), ("help",), ("-h",), ("--help",)):
             done = self.dev(*words)
             self.assertEqual((done.returncode, done.stderr), (0, ""))
-            for word in ("run", "test [--all] [--no-root]", "docs"):
+            for word in ("run", "test [--all] [--no-root]", "bench [--quick] [...]", "docs"):
                 self.assertIn(f"\n  {word} ", done.stdout)
 
     def test_unknown_word(self) -> None:
@@ -203,3 +204,20 @@ class TestTests(DevCase):
     def test_failure(self) -> None:
         """Its exit status is that of tox."""
         self.assertEqual(self.dev("test", "--no-root", TOX_ENDS="7").returncode, 7)
+
+
+class BenchTests(DevCase):
+    """`./dev bench`"""
+
+    def test_without_root(self) -> None:
+        """Who is not root is told so in one line, and nothing is installed."""
+        self.stand_in(ROOTLESS | NOTHING_INSTALLED)
+        self.assert_one_line(self.dev("bench", "--quick"), "run ./dev bench as root")
+
+    def test_passed_on(self) -> None:
+        """Its options are the bench's, which runs from the folder that it is called from."""
+        self.stand_in({"id": "echo 0", "dpkg-query": "echo installed"})
+        self.have_venv('[ "$1" = -c ] || echo "$PWD: $*"', "exit 9")
+        done = self.dev("bench", "--quick", "--case", "blob")
+        told = f"{self.folder.resolve()}: -m bench --quick --case blob\n"
+        self.assertEqual((done.returncode, done.stdout), (0, told), done.stderr)
