@@ -9,6 +9,7 @@ to answer.
 from __future__ import annotations
 
 import fcntl
+import select
 import socket
 import ssl
 import struct
@@ -218,7 +219,17 @@ class Faulty:
             if reply.end == "reset when read":
                 _poll(lambda: not self._unread(secured))
             _reset(secured)
+        elif reply.end == "close":
+            _goodbye(secured)
         return reply.end == "keep" and not reply.unframed
+
+
+def _goodbye(secured: ssl.SSLSocket) -> None:
+    """TLS's own word for the end, without which newer clients call it a break."""
+    select.select([], [secured], [], 20)
+    secured.setblocking(False)
+    with suppress(ssl.SSLError):
+        secured.unwrap()
 
 
 def _poll(condition: Callable[[], bool]) -> None:
