@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -23,6 +23,8 @@ from twisted.python.failure import Failure
 
 from docxy import __version__, log, process, signals
 from docxy.handover import Succession
+from docxy.policy.limits import RelayCounter
+from docxy.settings import live
 from docxy.settings.files import check_password_files, reload_warnings
 from docxy.settings.values import Settings, SettingsError
 from docxy.tls.certificates import PairFiles
@@ -49,6 +51,16 @@ class Listener:
     site: MirrorSite
 
 
+class Wired(Protocol):
+    """What `docxy.service` has built: ``relays`` counts those in progress."""
+
+    certificates: Certificates
+    relays: RelayCounter
+
+    def renew(self, settings: Settings) -> None:
+        """Serve by ``settings`` from the next request on, or raise `SettingsError` and change nothing."""
+
+
 class MirrorService(Service):
     """
     The daemon: its listeners, its signals, its end.
@@ -64,22 +76,25 @@ class MirrorService(Service):
         reactor: Any,
         settings: Settings,
         listeners: list[Listener],
-        certificates: Certificates,
+        wired: Wired,
         load: Load | None,
         succession: Succession,
     ) -> None:
         self.settings = settings
         self._reactor = reactor
         self._listeners = listeners
-        self._certificates = certificates
+        self._wired = wired
+        self._certificates = wired.certificates
         self._load = load
         self._succession = succession
         self._stopping = False
+        self._follow_log: log.Follow | None = None
+        self._told: list[str] = []
 
     def setServiceParent(self, parent: Any) -> None:
         super().setServiceParent(parent)
         if isinstance(parent, Componentized):
-            log.install(parent, self.settings.log, sys.argv)
+            self._follow_log = log.install(parent, self.settings.log, sys.argv)
 
     def bind(self) -> None:
         """Open every listener; raises `SettingsError` for the first that cannot be."""
@@ -111,14 +126,21 @@ class MirrorService(Service):
         self._succession.begin()
         # Names are looked up in these threads, and a lookup can hang for long.
         self._reactor.suggestThreadPoolSize(LOOKUP_THREADS)
-        for warning in (*self._warnings(), *_raise_file_limit(self.settings)):
-            _log.warn("{warning}", warning=warning)
+        self._warn()
         _log.info(
             "docxy {version} mirrors {upstreams} on {listen}",
             version=__version__,
             upstreams=", ".join(upstream.name for upstream in self.settings.upstreams),
             listen=", ".join(listener.description for listener in self._listeners),
         )
+
+    def _warn(self) -> None:
+        """Say what there is to be warned of, and was not when it was last said."""
+        warnings = [*self._warnings(), *_raise_file_limit(self.settings)]
+        for warning in warnings:
+            if warning not in self._told:
+                _log.warn("{warning}", warning=warning)
+        self._told = warnings
 
     def _warnings(self) -> list[str]:
         warnings = [*self.settings.warnings, *self._certificates.warnings()]
@@ -173,20 +195,40 @@ class MirrorService(Service):
     # Reload
 
     def reload(self) -> None:
-        """Take the certificates anew, and tell which settings wait for a restart."""
+        """
+        Take settings and certificates anew, for what comes next.
+
+        What is wrong stays as it was and is told, as is what waits for a restart.
+        """
+        waiting: tuple[str, ...] = ()
+        errors = []
         try:
-            settings = self._load() if self._load is not None else self.settings
+            waiting = self._reload_settings()
         except SettingsError as error:
-            _log.error("not reloaded: {error}", error=str(error))
-            return
-        refused = self._certificates.reload(pair_of(settings))
-        for one in refused:
-            _log.error("not reloaded: {error}", error=str(one.as_given(settings.given)))
-        changed = _changed(self.settings, settings)
-        if changed:
-            _log.warn("reloaded; a restart is needed for: {changed}", changed=", ".join(changed))
-        elif not refused:
+            errors.append(str(error))
+        refused = self._certificates.reload(pair_of(self.settings))
+        errors += [str(error.as_given(self.settings.given)) for error in refused]
+        for text in dict.fromkeys(errors):
+            _log.error("not reloaded: {error}", error=text)
+        self._warn()
+        if waiting:
+            _log.warn("reloaded; a restart is needed for: {waiting}", waiting=", ".join(waiting))
+        elif not errors:
             _log.info("reloaded")
+
+    def _reload_settings(self) -> tuple[str, ...]:
+        """Serve by the settings as they are now, but for the keys given back, or raise `SettingsError`."""
+        wanted = self.settings if self._load is None else self._load()
+        waiting = live.waiting(self.settings, wanted)
+        settings = live.taken_over(self.settings, wanted)
+        try:
+            self._wired.renew(settings)
+        except SettingsError as error:
+            raise error.as_given(settings.given) from None
+        self.settings = settings
+        if self._follow_log is not None:
+            self._follow_log(settings.log)
+        return waiting
 
 
 def _raise_file_limit(settings: Settings) -> Iterator[str]:
@@ -200,13 +242,6 @@ def _raise_file_limit(settings: Settings) -> Iterator[str]:
     if soft < needed:
         wanted = "limits.connections and limits.relays"
         yield f"{wanted} may need {needed} open files, {hard} are allowed; lower them, or raise LimitNOFILE"
-
-
-def _changed(old: Settings, new: Settings) -> list[str]:
-    """The parts of the settings that a running service does not take over."""
-    parts = ("server", "upstreams", "limits", "log", "admin")
-    changed = [part for part in parts if getattr(old, part) != getattr(new, part)]
-    return ["upstream" if part == "upstreams" else part for part in changed]
 
 
 def pair_of(settings: Settings) -> PairFiles | None:

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from fcntl import F_GETFL, F_SETFL, fcntl
+from functools import partial
 from typing import Any
 
 from twisted.logger import (
@@ -53,6 +54,9 @@ ACCESS = " ".join(f"{{{key}}}" for key in ACCESS_KEYS).replace("{duration}", "{d
 
 Format = Callable[[LogEvent], str | None]
 
+Follow = Callable[[LogSettings], None]
+"""Has the log written as other settings say, from the next event on."""
+
 
 def json_line(event: LogEvent) -> str:
     """``event`` as one line of JSON: the access log's keys, or level, logger and message."""
@@ -82,7 +86,7 @@ def formatter(settings: LogSettings) -> Format:
     return format_event
 
 
-def install(application: Componentized, settings: LogSettings, argv: list[str]) -> None:
+def install(application: Componentized, settings: LogSettings, argv: list[str]) -> Follow:
     """
     Have twistd, started with ``argv``, write the application's log as ``settings`` say.
 
@@ -90,17 +94,32 @@ def install(application: Componentized, settings: LogSettings, argv: list[str]) 
     """
     options = twistd_options(argv)
     if options is None or options.get("logger") is not None:
-        return  # not under twistd: who embeds us decides on the log
+        return _stand  # not under twistd: who embeds us decides on the log
     # twistd has no public way to say "your observer, but with this format".
     observer = UnixAppLogger(options)._getLogObserver()
     if isinstance(observer, FileLogObserver):
-        observer.formatEvent = formatter(settings)
+        follow = partial(_reformat, observer)
         if isinstance(observer._outFile, LogFile):
             share(observer._outFile)
     else:  # syslog's
-        enough = LogLevelFilterPredicate(LogLevel.levelWithName(settings.level))
+        enough = LogLevelFilterPredicate()
+        follow = partial(_refilter, enough)
         observer = FilteringLogObserver(LegacyLogObserverWrapper(observer), [enough])
+    follow(settings)
     application.setComponent(ILogObserver, observer)
+    return follow
+
+
+def _stand(_: LogSettings) -> None:
+    """Another one's log stays as it is."""
+
+
+def _reformat(observer: FileLogObserver, settings: LogSettings) -> None:
+    observer.formatEvent = formatter(settings)
+
+
+def _refilter(enough: LogLevelFilterPredicate, settings: LogSettings) -> None:
+    enough.setLogLevelForNamespace("", LogLevel.levelWithName(settings.level))
 
 
 def share(file: Any) -> None:

@@ -74,6 +74,10 @@ class Mirror:
         self._quota = Quota()
         self._misfits = Misfits()
 
+    def carry_on(self, other: Mirror) -> None:
+        """Know, from now on together with ``other``, what it has learnt of quotas and wrong bytes."""
+        self._quota, self._misfits = other._quota, other._misfits
+
     async def pull(self, route: Route, target: Target, caller: Caller) -> Answer:
         """The answer to a GET or HEAD of ``route``; raises `RegistryError`."""
         work = self._pull(route, target, caller)

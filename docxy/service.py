@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import time
 from typing import Any
@@ -33,7 +33,7 @@ from docxy.settings.values import Settings
 from docxy.tls.client import ClientTrust
 from docxy.tls.endpoints import is_tls, parse_listener, port_of
 from docxy.tls.shown import Certificates
-from docxy.upstream.agent import make_agent
+from docxy.upstream.agent import UpstreamAgent, make_agent
 from docxy.upstream.authority import AuthoritySource
 from docxy.upstream.fetch import Upstream
 from docxy.upstream.ledger import TokenLedger
@@ -49,7 +49,7 @@ from docxy.web.redirect import RedirectResource, to_redirect
 from docxy.web.repo import Relaying, RepoResource
 from docxy.web.request import MirrorRequest
 from docxy.web.search import SearchResource
-from docxy.web.site import MirrorSite, url_tree
+from docxy.web.site import MirrorSite, Served, url_tree
 from docxy.web.token import TokenResource
 
 
@@ -63,22 +63,23 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
 
     ``load`` reads the settings anew for a reload.  Raises `SettingsError`.
     """
-    certificates = Certificates(_now, pair_of(settings))
-    front = Front(settings.server, certificates.names, reactor)
-    connections = ConnectionCounter(settings.limits.connections, settings.limits.connections_per_client)
-    mirror_site = _mirror_site(reactor, settings, front, connections)
-    redirect_site = _redirect_site(reactor, settings, front, connections)
+    wiring = Wiring(reactor, settings)
     inheritance = inherited(os.environ)
+
+    def listener(text: str, key: str, site: MirrorSite) -> Listener:
+        opening = inheritance.reactor(reactor, text)
+        return Listener(text, key, parse_listener(opening, text, wiring.certificates, key), site)
+
     listeners = [
-        Listener(text, key, parse_listener(inheritance.reactor(reactor, text), text, certificates, key), site)
+        listener(text, key, site)
         for key, texts, site in (
-            ("server.listen", settings.server.listen, mirror_site),
-            ("server.redirect", settings.server.redirect, redirect_site),
+            ("server.listen", settings.server.listen, wiring.mirror_site),
+            ("server.redirect", settings.server.redirect, wiring.redirect_site),
         )
         for text in texts
     ]
     succession = Succession(reactor, inheritance, sys.argv)
-    service = MirrorService(reactor, settings, listeners, certificates, load, succession)
+    service = MirrorService(reactor, settings, listeners, wiring, load, succession)
     service.bind()
     inheritance.close_rest()
     return service
@@ -94,36 +95,101 @@ def https_url(base_url: str, listen: Sequence[str]) -> str:
     return f"https://{name}" if port in (None, 443) else f"https://{name}:{port}"
 
 
-def _mirror_site(
-    reactor: Any, settings: Settings, front: Front, connections: ConnectionCounter
-) -> MirrorSite:
-    ledger = TokenLedger()
-    clocks = Clocks(reactor, time)
-    upstreams: dict[str, Upstream] = {}
-    tokens: dict[str, TokenSource] = {}
-    for each in settings.upstreams:
-        agent = make_agent(reactor, each, ClientTrust(each.ca, setting=f"upstream[{each.name}].ca"))
-        upstream = upstreams[each.name] = Upstream(each, settings.limits, agent, reactor)
-        authority = AuthoritySource(each, upstream, reactor)
-        tokens[each.name] = TokenSource(each, settings.limits, agent, authority, ledger, clocks)
-    addressing = Addressing(settings)
-    auth = Auth(settings, addressing, upstreams, tokens, clocks)
-    mend = body_maker(settings.limits, reactor)
-    mirror = Mirror(settings.limits, upstreams, tokens, auth, mend, clocks)
-    relays = RelayCounter(settings.limits.relays, settings.limits.relays_per_client)
-    relaying = Relaying(relays, reactor, _threads(reactor), settings.limits.client_stall)
-    repo = RepoResource(front, addressing, mirror, relaying)
-    asks = RelayCounter(settings.limits.asks, settings.limits.asks_per_client, "requests to registries")
-    search = SearchResource(front, addressing, mirror, asks)
-    by_kind: dict[Kind, IResource] = dict.fromkeys(Kind, repo) | {
-        Kind.PING: ChallengeResource(front, addressing, auth, asks),
-        Kind.TOKEN: TokenResource(front, auth, asks, Logins(reactor)),
-        Kind.V1_PING: search,
-        Kind.V1_SEARCH: search,
-    }
-    health = HealthResource(front, upstreams, relays, reactor)
-    find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))
-    return MirrorSite(settings, front, find, connections, reactor)
+@dataclass(frozen=True, slots=True)
+class _Outwards:
+    """The upstreams of some settings, and what asks them; a reload replaces it whole."""
+
+    upstreams: dict[str, Upstream]
+    tokens: dict[str, TokenSource]
+    agents: tuple[UpstreamAgent, ...]
+    addressing: Addressing
+    auth: Auth
+    mirror: Mirror
+
+
+class Wiring:
+    """
+    Every part of the process: those that stay as long as it runs, and those that a reload replaces.
+
+    What counts clients stays, so that no reload gives anybody more than the limits.
+    """
+
+    def __init__(self, reactor: Any, settings: Settings) -> None:
+        limits = settings.limits
+        self.certificates = Certificates(_now, pair_of(settings))
+        self.relays = RelayCounter(limits.relays, limits.relays_per_client)
+        self._reactor = reactor
+        self._asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
+        self._connections = ConnectionCounter(limits.connections, limits.connections_per_client)
+        self._logins = Logins(reactor)
+        self._ledger = TokenLedger()
+        self._outwards = self._reach_out(settings)
+        self.mirror_site = MirrorSite(self._mirrored(settings, self._outwards), self._connections, reactor)
+        self.redirect_site = MirrorSite(self._redirected(settings), self._connections, reactor)
+
+    def renew(self, settings: Settings) -> None:
+        """
+        Serve by ``settings`` from the next request on; what runs ends as it began.
+
+        :raises SettingsError: the new parts cannot be made, and the old ones stay.
+        """
+        limits, old = settings.limits, self._outwards
+        new = self._reach_out(settings)
+        new.mirror.carry_on(old.mirror)
+        self.mirror_site.served = self._mirrored(settings, new)
+        self.redirect_site.served = self._redirected(settings)
+        self.relays.set_limits(limits.relays, limits.relays_per_client)
+        self._asks.set_limits(limits.asks, limits.asks_per_client)
+        self._connections.set_limits(limits.connections, limits.connections_per_client)
+        self._outwards = new
+        for agent in old.agents:
+            agent.retire()
+
+    def _reach_out(self, settings: Settings) -> _Outwards:
+        clocks = Clocks(self._reactor, time)
+        upstreams: dict[str, Upstream] = {}
+        tokens: dict[str, TokenSource] = {}
+        agents = []
+        for each in settings.upstreams:
+            trust = ClientTrust(each.ca, setting=f"upstream[{each.name}].ca")
+            agent = make_agent(self._reactor, each, trust)
+            upstream = upstreams[each.name] = Upstream(each, settings.limits, agent, self._reactor)
+            authority = AuthoritySource(each, upstream, self._reactor)
+            tokens[each.name] = TokenSource(each, settings.limits, agent, authority, self._ledger, clocks)
+            agents.append(agent)
+        addressing = Addressing(settings)
+        auth = Auth(settings, addressing, upstreams, tokens, clocks)
+        mend = body_maker(settings.limits, self._reactor)
+        mirror = Mirror(settings.limits, upstreams, tokens, auth, mend, clocks)
+        return _Outwards(upstreams, tokens, tuple(agents), addressing, auth, mirror)
+
+    def _mirrored(self, settings: Settings, outwards: _Outwards) -> Served:
+        reactor, addressing, mirror, asks = self._reactor, outwards.addressing, outwards.mirror, self._asks
+        front = Front(settings.server, self.certificates.names, reactor)
+        relaying = Relaying(self.relays, reactor, _threads(reactor), settings.limits.client_stall)
+        repo = RepoResource(front, addressing, mirror, relaying)
+        search = SearchResource(front, addressing, mirror, asks)
+        by_kind: dict[Kind, IResource] = dict.fromkeys(Kind, repo) | {
+            Kind.PING: ChallengeResource(front, addressing, outwards.auth, asks),
+            Kind.TOKEN: TokenResource(front, outwards.auth, asks, self._logins),
+            Kind.V1_PING: search,
+            Kind.V1_SEARCH: search,
+        }
+        health = HealthResource(front, outwards.upstreams, self.relays, reactor)
+        find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))
+        return Served(settings, front, find)
+
+    def _redirected(self, settings: Settings) -> Served:
+        front = Front(settings.server, self.certificates.names, self._reactor)
+
+        def public_url(request: MirrorRequest) -> str:
+            public = [url for url in settings.server.public_urls if url.startswith("https:")]
+            return public[0] if public else https_url(front.caller(request).base_url, settings.server.listen)
+
+        # Everybody may be told where the mirror is; who may use it is judged there.
+        open_server = replace(settings.server, allow=())
+        open_front = Front(open_server, self.certificates.names, self._reactor)
+        return Served(settings, open_front, to_redirect(RedirectResource(front, public_url)))
 
 
 def _threads(reactor: Any) -> InThread:
@@ -133,17 +199,3 @@ def _threads(reactor: Any) -> InThread:
         return deferToThreadPool(reactor, reactor.getThreadPool(), work)
 
     return in_thread
-
-
-def _redirect_site(
-    reactor: Any, settings: Settings, front: Front, connections: ConnectionCounter
-) -> MirrorSite:
-    def public_url(request: MirrorRequest) -> str:
-        public = [url for url in settings.server.public_urls if url.startswith("https:")]
-        return public[0] if public else https_url(front.caller(request).base_url, settings.server.listen)
-
-    # Everybody may be told where the mirror is; who may use it is judged there.
-    open_settings = replace(settings, server=replace(settings.server, allow=()))
-    open_front = Front(open_settings.server, front.certificate_names, reactor)
-    find = to_redirect(RedirectResource(front, public_url))
-    return MirrorSite(settings, open_front, find, connections, reactor)

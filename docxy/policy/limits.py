@@ -111,6 +111,10 @@ class RelayCounter:
         """Relays taken and not yet released."""
         return self._total
 
+    def set_limits(self, total: int, per_client: int) -> None:
+        """Count against these from now on; what was taken stays."""
+        self._limit_total, self._limit_per_client = total, per_client
+
     def take(self, bucket: str) -> None:
         """Count one more, or raise `RegistryError`: 429 for one client's, 503 for all."""
         if self._running[bucket] >= self._limit_per_client:
@@ -155,10 +159,14 @@ class ConnectionCounter:
     """
 
     def __init__(self, limit_total: int, limit_per_client: int) -> None:
-        self._limit_total = limit_total
-        self._limits = (limit_per_client, _WIDER * limit_per_client)
         self._open: Counter[str] = Counter()
         self._total = 0
+        self.set_limits(limit_total, limit_per_client)
+
+    def set_limits(self, total: int, per_client: int) -> None:
+        """Count against these from now on; what was taken stays."""
+        self._limit_total = total
+        self._limits = (per_client, _WIDER * per_client)
 
     def take(self, networks: tuple[str, ...]) -> bool:
         """Count one more, unless there are too many; a client without networks counts in all only."""

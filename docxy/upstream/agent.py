@@ -183,6 +183,11 @@ class BoundedPool(HTTPConnectionPool):
         self._drop_doubtful(key)
         return super().getConnection(key, endpoint)
 
+    def retire(self) -> None:
+        """Keep no connection any more; one that is in use is closed after its answer."""
+        self.cachedConnectionTimeout = 0
+        self.closeCachedConnections()
+
     def _drop_doubtful(self, key: Hashable) -> None:
         for connection in list(self._connections.get(key, ())):
             if self._failures.failed_since(connection.address, connection.answered_at):
@@ -224,7 +229,8 @@ class UpstreamAgent:
 
     def __init__(self, reactor: Any, endpoints: IAgentEndpointFactory, failures: FailureMemory) -> None:
         self.failures = failures
-        self._kept = Agent.usingEndpointFactory(reactor, endpoints, BoundedPool(reactor, failures, True))
+        self._pool = BoundedPool(reactor, failures, True)
+        self._kept = Agent.usingEndpointFactory(reactor, endpoints, self._pool)
         self.anew: IAgent = Agent.usingEndpointFactory(
             reactor, endpoints, BoundedPool(reactor, failures, False)
         )
@@ -238,6 +244,10 @@ class UpstreamAgent:
     ) -> Deferred[IResponse]:
         sent: Deferred[IResponse] = self._kept.request(method, uri, headers, bodyProducer)
         return sent
+
+    def retire(self) -> None:
+        """Close what is idle, and later what is in use now; requests are served all the same."""
+        self._pool.retire()
 
 
 def make_agent(reactor: Any, settings: UpstreamSettings, trust: IPolicyForHTTPS) -> UpstreamAgent:

@@ -11,6 +11,7 @@ Every refusal is a `RegistryError`, raised anywhere, written by `Exchange`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -67,6 +68,15 @@ def url_tree(
     return find
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a site serves, to whom, and within which limits: all that a reload replaces at once."""
+
+    settings: Settings
+    front: Front
+    find: Finder
+
+
 class TurnedAway(Protocol):
     """A connection that is not wanted: None, which plain sockets understand, is an error below TLS."""
 
@@ -77,7 +87,7 @@ class TurnedAway(Protocol):
 
 class MirrorSite(Site):
     """
-    Serves a `Finder`'s resources to admitted clients, within the limits of ``settings``.
+    Serves the resources of ``served`` to admitted clients; another one serves from the next request on.
 
     ``connections`` counts those of all sites of the process: they share its file descriptors.
     """
@@ -85,18 +95,9 @@ class MirrorSite(Site):
     noisy = False
     protocol = MirrorChannel  # type: ignore[assignment]  # HTTP/2 is never offered
 
-    def __init__(
-        self,
-        settings: Settings,
-        front: Front,
-        find: Finder,
-        connections: ConnectionCounter,
-        clock: IReactorTime,
-    ) -> None:
+    def __init__(self, served: Served, connections: ConnectionCounter, clock: IReactorTime) -> None:
         super().__init__(Resource(), MirrorRequest, timeout=IDLE, reactor=clock)
-        self._settings = settings
-        self._front = front
-        self._find = find
+        self.served = served
         self._channels: set[MirrorChannel] = set()
         self._connections = connections
         self._drained: list[Deferred[None]] = []
@@ -114,8 +115,9 @@ class MirrorSite(Site):
         if self._drained or not self._connections.take(counted):
             return TurnedAway()
         channel: MirrorChannel = super().buildProtocol(addr)
-        channel.header_seconds = self._settings.limits.request_headers
-        channel.client_stall = self._settings.limits.client_stall
+        limits = self.served.settings.limits
+        channel.header_seconds = limits.request_headers
+        channel.client_stall = limits.client_stall
         channel.networks = counted
         self._channels.add(channel)
         return channel
@@ -123,7 +125,7 @@ class MirrorSite(Site):
     def _counted(self, addr: IAddress | None) -> tuple[str, ...]:
         """Whose connection it is; nobody's in particular, where a proxy that we trust carries everybody's."""
         host = _host(addr)
-        trusted = self._settings.server.trusted_proxies
+        trusted = self.served.settings.server.trusted_proxies
         if host is None or (trusted and allowed(host, trusted)):
             return ()
         return networks(host)
@@ -146,12 +148,13 @@ class MirrorSite(Site):
 
     def resource_for(self, request: MirrorRequest) -> IResource:
         """The resource that serves this request; a refusal is one too."""
+        front = self.served.front
         try:
-            if request.path != b"/health" or not self._front.is_local(request):
-                self._front.admit(request)
-            return self._find(request)
+            if request.path != b"/health" or not front.is_local(request):
+                front.admit(request)
+            return self.served.find(request)
         except RegistryError as error:
-            return RefusalResource(self._front, error)
+            return RefusalResource(front, error)
 
     # The end
 

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
+from twisted.application.service import Application
+from twisted.logger import ILogObserver, LogLevel
+
 from docxy.process import GivenUp
 from docxy.settings.given import Given
-from docxy.settings.values import Account, LogSettings, Settings, SettingsError, TLSSettings
+from docxy.settings.values import Account, LimitSettings, LogSettings, Settings, SettingsError, TLSSettings
+from docxy.tls.certificates import PairFiles, load_files
 from tests.unit.service_rig import ServiceCase, settings
 from tests.unit.web.rig import HUB, Connection, address
+
+
+def install(new: TLSSettings, old: TLSSettings) -> None:
+    """Put one pair in the place of another."""
+    for place, renewed in ((old.cert, new.cert), (old.key, new.key)):
+        assert place is not None and renewed is not None
+        shutil.copy(renewed, place)
 
 
 class ReloadTests(ServiceCase):
@@ -40,13 +53,18 @@ class ReloadTests(ServiceCase):
         built = self.build(settings(tls=self.pair("old.example")), lambda: settings("5001"))
         built.reload()
         self.assertEqual(built._certificates.names(), ("old.example",))
-        self.assertEqual(self.said("warn"), ["reloaded; a restart is needed for: server"])
+        self.assertEqual(self.said("warn"), ["reloaded; a restart is needed for: server.listen"])
 
     def test_restart_needed(self) -> None:
-        """What a running service does not take over is named."""
-        changed = replace(settings("5001"), log=LogSettings("json"), upstreams=settings().upstreams * 2)
-        self.build(settings(), lambda: changed).reload()
-        self.assertEqual(self.said("warn"), ["reloaded; a restart is needed for: server, upstream, log"])
+        """What a running service does not take over is named, each time; all else is taken over."""
+        changed = settings("5001", redirect=("tcp:80",), limits=LimitSettings(relays=7))
+        built = self.build(settings(), lambda: changed)
+        for _ in range(2):
+            built.reload()
+        keys = "server.listen, server.redirect"
+        self.assertEqual(self.said("warn"), 2 * [f"reloaded; a restart is needed for: {keys}"])
+        self.assertEqual(built.settings.limits.relays, 7)
+        self.assertEqual(built.settings.server.listen, settings().server.listen)
 
     def test_wrong(self) -> None:
         """Wrong settings change nothing and say what is wrong."""
@@ -54,8 +72,61 @@ class ReloadTests(ServiceCase):
         def load() -> Settings:
             raise SettingsError("server.drain", "is wrong", "mend it")
 
-        self.build(settings(), load).reload()
+        built = self.build(settings(), load)
+        built.reload()
         self.assertEqual(self.said("error"), ["not reloaded: server.drain: is wrong; mend it"])
+        self.assertEqual(built.settings, settings())
+
+    def test_wrong_with_certificate(self) -> None:
+        """Wrong settings do not keep a renewed certificate from being shown."""
+        old, new = self.pair("old.example"), self.pair("new.example")
+
+        def load() -> Settings:
+            raise SettingsError("server.drain", "is wrong", "mend it")
+
+        built = self.build(settings(tls=old), load)
+        install(new, old)
+        built.reload()
+        self.assertEqual(built._certificates.names(), ("new.example",))
+        self.assertEqual(self.said("info"), [])
+
+    def test_one_cause(self) -> None:
+        """What is wrong for settings and certificate alike is one line."""
+        tls = self.pair("old.example")
+
+        def load() -> Settings:
+            load_files(PairFiles(str(tls.cert), str(tls.key)), now=datetime.now(UTC))
+            raise AssertionError("the pair is broken")
+
+        built = self.build(settings(tls=tls), load)
+        assert tls.cert is not None
+        Path(tls.cert).write_text("broken")
+        built.reload()
+        self.assertEqual(len(self.said("error")), 1)
+
+    def test_warnings(self) -> None:
+        """New warnings are said, and those that stand are not said again."""
+        changed = settings(warnings=("old", "new"))
+        built = self.build(settings(warnings=("old",)), lambda: changed)
+        built.startService()
+        for _ in range(2):
+            built.reload()
+        self.assertEqual([text for text in self.said("warn") if text in ("old", "new")], ["old", "new"])
+
+    def test_log(self) -> None:
+        """The log is written as the new settings say."""
+        out = io.StringIO()
+        self.patch(sys, "stdout", out)
+        self.patch(sys, "argv", ["twistd", "-n"])
+        changed = settings(log=LogSettings("json", "error"))
+        built = self.build(settings(), lambda: changed)
+        application: Any = Application("docxy")
+        built.setServiceParent(application)
+        built.reload()
+        observer = application.getComponent(ILogObserver)
+        for level in (LogLevel.info, LogLevel.error):
+            observer({"log_time": 0.0, "log_level": level, "log_format": level.name})
+        self.assertEqual([json.loads(line)["message"] for line in out.getvalue().splitlines()], ["error"])
 
 
 class OwnCertificateTests(ServiceCase):
@@ -81,9 +152,7 @@ class OwnCertificateTests(ServiceCase):
         """A reload reads it again."""
         old, new = self.pair("old.example"), self.pair("new.example")
         built = self.build(self.listener(old))
-        for place, renewed in ((old.cert, new.cert), (old.key, new.key)):
-            assert place is not None and renewed is not None
-            shutil.copy(renewed, place)
+        install(new, old)
         built.reload()
         self.assertIn('realm="http://new.example/auth/token"', self.realm("new.example"))
         self.assertNotIn("old.example", self.realm("old.example"))

@@ -11,6 +11,7 @@ from typing import Any, cast
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.oci.routes import Kind
+from docxy.settings.live import RESTART
 from docxy.settings.reader import read
 from docxy.web.site import url_tree
 from tests.e2e.rig.nginx import Proxy
@@ -104,6 +105,16 @@ class EndpointTests(SynchronousTestCase):
     def test_all_kinds(self) -> None:
         """The table has every kind of request."""
         self.assertEqual({kind for _, _, kind in self.rows}, {*(kind.value for kind in Kind), "own page"})
+
+
+class SettingsTests(SynchronousTestCase):
+    """docs/settings.rst"""
+
+    def test_restart(self) -> None:
+        """The keys that wait for a restart are those that a reload does not take over."""
+        text = text_of(DOCS / "settings.rst").split("What a reload takes over\n---")[1]
+        told = re.findall(r"^   \* - ``([a-z.]+)``$", text, re.MULTILINE)
+        self.assertEqual(told, list(RESTART))
 
 
 class ArchitectureTests(SynchronousTestCase):

@@ -169,9 +169,23 @@ class InstallTests(SynchronousTestCase):
             observer({**event("loud", level), "log_logger": Logger(), "log_source": None})
         self.assertEqual(len(emitted), 1)
 
+    def test_syslog_level(self) -> None:
+        """Its level changes while it is written, too."""
+        application = Componentized()
+        follow = install(application, self.JSON, ["twistd", "--syslog"])
+        observer: Any = application.getComponent(ILogObserver)
+        emitted: list[Any] = []
+        self.patch(observer._observer, "legacyObserver", emitted.append)
+        for level in ("error", "debug"):
+            follow(LogSettings(level=cast("Any", level)))
+            observer({**event("loud", LogLevel.warn), "log_logger": Logger(), "log_source": None})
+        self.assertEqual(len(emitted), 1)
+
     def test_logger_of_the_operator(self) -> None:
         """A ``--logger`` stands."""
-        self.assertIsNone(self.installed("--logger", "twisted.logger.globalLogPublisher"))
+        argv = ("--logger", "twisted.logger.globalLogPublisher")
+        self.assertIsNone(self.installed(*argv))
+        install(Componentized(), self.JSON, ["twistd", *argv])(LogSettings())
         self.assertIsNotNone(globalLogPublisher)
 
     def test_reactor(self) -> None:

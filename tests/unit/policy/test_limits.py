@@ -168,6 +168,19 @@ class RelayCounterTests(SynchronousTestCase):
         counter.take("b")
         self.assertEqual(counter.active, 3)
 
+    def test_other_limits(self) -> None:
+        """New limits hold from then on; what is more than they allow ends by itself."""
+        counter = RelayCounter(limit_total=3, limit_per_client=3)
+        for client in "aab":
+            counter.take(client)
+        counter.set_limits(2, 1)
+        self.assertEqual(counter.active, 3)
+        self.assertEqual(self.assertRaises(RegistryError, counter.take, "b").status, 429)
+        self.assertEqual(self.assertRaises(RegistryError, counter.take, "c").status, 503)
+        counter.release("a")
+        counter.release("a")
+        counter.take("c")
+
     def test_total(self) -> None:
         """The surplus of all is answered 503."""
         counter = RelayCounter(limit_total=2, limit_per_client=2)

@@ -50,6 +50,23 @@ class UpstreamAgentTests(UpstreamTestCase):
         self.assertEqual(len(self.net.dialled), 3)
         self.assertEqual(list(timers(self.clock)).count("HTTPConnectionPool._removeConnection"), 1)
 
+    def test_retired(self) -> None:
+        """A retired agent keeps no connection: idle ones are closed, one in use after its answer."""
+        self.net.serve(HUB, reply(200, b"ok"))
+        for asked in [self.agent.request(b"GET", HUB.encode() + b"/") for _ in range(2)]:
+            self.done(ResponseBody(self.done(asked), self.clock).read(100))
+        self.assertEqual(len(self.net.open_connections()), 2)
+        in_use = self.agent.request(b"GET", HUB.encode() + b"/")
+        self.agent.retire()
+        self.clock.advance(0)
+        self.assertEqual(len(self.net.open_connections()), 1)
+        self.assertEqual(self.done(in_use).code, 200)
+        self.clock.advance(0)
+        self.assertEqual(self.net.open_connections(), [])
+        self.assertNotEqual(self.ask(self.agent), "")
+        self.clock.advance(0)
+        self.assertEqual(self.net.open_connections(), [])
+
 
 class IdentityAgentTests(UpstreamTestCase):
     def ask(self, headers: Headers | None) -> Deferred[IResponse]:

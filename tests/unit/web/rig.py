@@ -42,7 +42,7 @@ from docxy.web.logins import Logins
 from docxy.web.page import front_page
 from docxy.web.repo import Relaying, RepoResource
 from docxy.web.search import SearchResource
-from docxy.web.site import MirrorSite, url_tree
+from docxy.web.site import MirrorSite, Served, url_tree
 from docxy.web.token import TokenResource
 
 PUBLIC = "https://mirror.example.com"
@@ -275,7 +275,7 @@ class Rig:
         find = url_tree(
             self.front, self.settings.server.secret_path, self._by_kind(), self.health, front_page(self.front)
         )
-        self.site = MirrorSite(self.settings, self.front, find, self.open, self.clock)
+        self.site = MirrorSite(Served(self.settings, self.front, find), self.open, self.clock)
 
     def _by_kind(self) -> Mapping[Kind, IResource]:
         clocks = Clocks(self.clock, self.clock.seconds)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.web.redirect import RedirectResource, to_redirect
@@ -15,7 +17,7 @@ class RedirectTests(SynchronousTestCase):
         """A site that only redirects."""
         self.rig = Rig()
         resource = RedirectResource(self.rig.front, lambda request: "https://mirror.example.com:8443")
-        self.rig.site._find = to_redirect(resource)
+        self.rig.site.served = replace(self.rig.site.served, find=to_redirect(resource))
         self.client: Connection = self.rig.connect()
 
     def test_people(self) -> None:

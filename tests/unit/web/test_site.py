@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import HTTPFactory
@@ -143,7 +145,7 @@ class ConnectionTests(SynchronousTestCase):
     def test_sites_share(self) -> None:
         """Two sites of one process have one count."""
         rig = self.rig
-        other = MirrorSite(rig.settings, rig.front, lambda request: rig.health, rig.open, rig.clock)
+        other = MirrorSite(replace(rig.site.served, find=lambda _: rig.health), rig.open, rig.clock)
         self.assertFalse(rig.connect().closed)
         second = Connection(other, rig.clock, address(CLIENT), address("192.0.2.1"))
         self.assertFalse(second.closed)
