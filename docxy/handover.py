@@ -25,6 +25,7 @@ from twisted.python.failure import Failure
 
 from docxy.inheritance import ERRORS, FIRST, READY, VARIABLE, WORD, Inheritance, keep_pidfile, release
 from docxy.process import twistd_options
+from docxy.settings.sources import working_folder
 
 _log = Logger()
 
@@ -67,7 +68,7 @@ def this_command(argv: list[str]) -> Command | None:
         return None
     # orig_argv has the interpreter's own options too.
     arguments = (sys.executable, *sys.orig_argv[1:])
-    return Command(arguments, os.getcwd(), str(options["pidfile"] or ""))
+    return Command(arguments, working_folder(), str(options["pidfile"] or ""))
 
 
 class Pidfile:
@@ -153,8 +154,8 @@ class Handover(ProcessProtocol):
         fds: dict[int, int | str] = {0: 0, 1: 1, 2: "r", READY: "r", WORD: reading, ERRORS: 2}
         fds |= {number: fd for number, (_, fd) in enumerate(self._listening, FIRST)}
         command = self._command
-        # Where that is the present folder too, None: Twisted then need not fork.
-        folder = None if command.folder == os.getcwd() else command.folder
+        # Where that is the present folder too, or is gone, None: Twisted then need not fork.
+        folder = None if command.folder in ("", working_folder()) else command.folder
         self._reactor.spawnProcess(
             self, command.arguments[0], command.arguments, environ, folder, childFDs=fds
         )

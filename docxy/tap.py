@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from twisted.python import usage
 
 from docxy import __version__
-from docxy.settings.sources import load
+from docxy.settings.sources import load, working_folder
 from docxy.settings.values import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _build(options: Options) -> IService:
 
     from docxy.service import build_service
 
-    folder = os.getcwd()
+    folder = working_folder()
 
     def read() -> Settings:
         return load(options, os.environ, folder=folder)

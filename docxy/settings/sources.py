@@ -77,6 +77,14 @@ _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
 _AT = re.compile(r"(.*) \(at (.*)\)", re.DOTALL)
 
 
+def working_folder() -> str:
+    """The folder that the process is in; empty where it is gone."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 def load(
     options: Mapping[str, object],
     environ: Mapping[str, str],
@@ -87,14 +95,15 @@ def load(
     The settings of this start: ``options`` are the flags by their long names.
 
     ``folder`` is what file names in flags and variables are relative to; None:
-    the one that the process is in, which a daemon leaves.
+    the one that the process is in, which a daemon leaves.  Empty: none, and
+    only whole paths are understood.
 
     :raises SettingsError: its key is the flag or the variable that was given,
         or the settings key and its file.
     """
     places = places or Places()
     variables = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
-    merge = _Merge(options, variables, folder or os.getcwd())
+    merge = _Merge(options, variables, working_folder() if folder is None else folder)
     try:
         merge.add_all(places)
         settings = read(merge.mapping)
@@ -132,7 +141,13 @@ class _Merge:
         """Who gave what, as far as it is known."""
         return Given(self._given, self._file, self._from_file)
 
-    def _whole(self, path: str) -> str:
+    def _whole(self, path: str, source: str) -> str:
+        if not self._folder and not os.path.isabs(path):
+            raise SettingsError(
+                source,
+                f"{path} is in no folder: docxy's own is gone",
+                "write the whole path, or start docxy elsewhere",
+            )
         return os.path.normpath(os.path.join(self._folder, path))
 
     def _value(self, way: Way) -> tuple[Any, str] | None:
@@ -156,7 +171,7 @@ class _Merge:
         if given is None and not os.path.exists(places.config):
             return
         path, source = given or (places.config, "config")
-        self._file = self._whole(path)
+        self._file = self._whole(path, source)
         self.mapping = _parse(self._file, source)
         _resolve(self.mapping, os.path.dirname(self._file))
         self._from_file = frozenset(self.mapping)
@@ -177,7 +192,7 @@ class _Merge:
             return
         value, source = given
         if way.table == "tls":
-            value = self._whole(value) if value else value
+            value = self._whole(value, source) if value else value
         elif way.key == "redirect" and value == ["none"]:
             value = []
         elif way.key == "trusted_proxies" and len(value) == 1 and truth(value[0]) is not None:

@@ -211,12 +211,14 @@ def _endpoint(
 
 def _twisted(reactor: IReactorCore, text: str) -> IStreamServerEndpoint:
     if isinstance(reactor, Heir) and text.startswith("systemd:"):
-        return reactor
+        return reactor.lasting()
     endpoint = IStreamServerEndpoint(serverFromString(reactor, text))
     if isinstance(endpoint, AdoptedStreamServerEndpoint):
         # Addresses read by another family than the socket's own are garbage.
         with socket.socket(fileno=os.dup(endpoint.fileno)) as adopted:
             endpoint.addressFamily = adopted.family
+        if endpoint.addressFamily == socket.AF_UNIX:
+            return Heir(reactor, endpoint.fileno, lasting=True)
     return endpoint
 
 

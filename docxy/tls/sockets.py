@@ -20,6 +20,7 @@ from twisted.internet.defer import Deferred, execute, fail, succeed
 from twisted.internet.endpoints import TCP4ServerEndpoint
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IReactorCore, IStreamServerEndpoint
+from twisted.python.failure import Failure
 from zope.interface import directlyProvides, implementer, providedBy
 
 # What a kernel without IPv6 says to the socket itself, or to binding it.
@@ -106,21 +107,37 @@ class InheritedUnixPort(unix.Port):
         self.startReading()
 
 
+class LastingUnixPort(InheritedUnixPort):
+    """A UNIX socket that is another's: systemd listens on when we have ended."""
+
+    _shouldShutdown = False  # noqa: N815 Twisted reads it
+
+    def connectionLost(self, reason: Failure) -> None:
+        """Not the inherited one: it removes the file, and nobody could connect any more."""
+        tcp.Port.connectionLost(self, reason)
+
+
 @implementer(IStreamServerEndpoint)
 class Heir:
     """
     A reactor that opens no socket: whatever is to listen listens on ``fileno``, which is open.
 
-    Is the endpoint of that socket, too.
+    Is the endpoint of that socket, too; with ``lasting`` the file of a UNIX
+    socket outlives the port.
     """
 
-    def __init__(self, reactor: Any, fileno: int) -> None:
+    def __init__(self, reactor: Any, fileno: int, lasting: bool = False) -> None:
         self._reactor = reactor
         self._fileno = fileno
+        self._unix_port = LastingUnixPort if lasting else InheritedUnixPort
         directlyProvides(self, providedBy(reactor))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reactor, name)
+
+    def lasting(self) -> Heir:
+        """The same, for a socket that systemd opened."""
+        return Heir(self._reactor, self._fileno, True)
 
     def listen(self, protocolFactory: IProtocolFactory) -> Deferred[IListeningPort]:
         """Take the socket; ``fileno`` itself is closed."""
@@ -133,7 +150,7 @@ class Heir:
             if given.family != socket.AF_UNIX:
                 port: IListeningPort = self._reactor.adoptStreamPort(self._fileno, given.family, factory)
                 return port
-            adopted = InheritedUnixPort._fromListeningDescriptor(self._reactor, self._fileno, factory)
+            adopted = self._unix_port._fromListeningDescriptor(self._reactor, self._fileno, factory)
             adopted.startListening()
             return IListeningPort(adopted)
 

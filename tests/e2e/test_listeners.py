@@ -86,6 +86,20 @@ def test_systemd(make: Make, authority: Authority, leaf: Leaf, name: str, tls: b
     assert daemon.status(context=authority.client_context() if tls else None) == 200
 
 
+def test_systemd_unix(make: Make, folder: Path) -> None:
+    """A UNIX socket that systemd opened keeps its mode, and its file stays when docxy ends."""
+    path = folder / "systemd.sock"
+    daemon = make("foreground").configure("systemd:domain=UNIX:index=0").start(inherit=path)
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
+        assert b"200 OK" in client.recv(1000)
+    assert path.stat().st_mode & 0o777 == 0o600
+    daemon.signal(signal.SIGTERM)
+    daemon.wait()
+    assert path.is_socket()
+
+
 def test_systemd_without(make: Make) -> None:
     """Without systemd's socket the start fails in one line."""
     one_line(make("foreground").configure("systemd:domain=INET:index=0").failed(), "server.listen")

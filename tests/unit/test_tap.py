@@ -150,6 +150,16 @@ class MakeServiceTests(SynchronousTestCase):
         os.chdir("/")
         self.assertEqual(self.again().log.level, "warn")
 
+    def test_gone_folder(self) -> None:
+        """A start in a folder that is gone needs it for nothing, or says for what in one line."""
+        self.addCleanup(os.chdir, os.getcwd())
+        folder = tempfile.mkdtemp()
+        os.chdir(folder)
+        os.rmdir(folder)
+        self.assertIs(makeService(parsed("--listen=tcp:5001")), self.service)
+        error = self.assertRaises(SystemExit, makeService, parsed("--config=a.toml"))
+        self.assertIn("docxy: --config: a.toml is in no folder", str(error.code))
+
 
 class TwistdTests(SynchronousTestCase):
     """The plugin and docxy.tac, as twistd finds them."""

@@ -35,7 +35,13 @@ _SUBREAPER = 36  # prctl(2)
 # What systemd does: the socket is descriptor 3, and the variables say so.
 _INHERIT = """
 import os, socket, sys
-listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+if sys.argv[1].isdigit():
+    listening = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+else:
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(sys.argv[1])
+    os.chmod(sys.argv[1], 0o600)
+    listening.listen()
 os.dup2(os.dup(listening.fileno()), 3)
 os.environ |= {"LISTEN_FDS": "1", "LISTEN_PID": str(os.getpid()), "LISTEN_FDNAMES": "docxy.socket"}
 os.execv(sys.argv[2], sys.argv[2:])
@@ -105,7 +111,7 @@ class Daemon:
         return [*command, "docxy", "--config", str(self.config), *options]
 
     def _spawn(
-        self, twistd: Sequence[str], options: Sequence[str], more: Mapping[str, str], inherit: bool
+        self, twistd: Sequence[str], options: Sequence[str], more: Mapping[str, str], inherit: bool | Path
     ) -> subprocess.Popen[bytes]:
         env = environment(
             HOME=str(self.folder), PYTHONPATH=str(CHECKOUT), PYTHONDONTWRITEBYTECODE="1", **more
@@ -114,7 +120,13 @@ class Daemon:
             env["DOCXY_CONFIG"] = str(self.config)
         command = self._command(twistd, options)
         if inherit:
-            command = [sys.executable, "-c", _INHERIT, str(self.port), *command]
+            command = [
+                sys.executable,
+                "-c",
+                _INHERIT,
+                str(self.port if inherit is True else inherit),
+                *command,
+            ]
         with self.out.open("wb") as out, self.err.open("wb") as err:
             return subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
@@ -134,8 +146,10 @@ class Daemon:
         wait_until(lambda: not self.pidfile.exists(), "the pid file to go")
         return self.err.read_text()
 
-    def start(self, *options: str, twistd: Sequence[str] = (), inherit: bool = False, **more: str) -> Daemon:
-        """Start it, and wait until it runs."""
+    def start(
+        self, *options: str, twistd: Sequence[str] = (), inherit: bool | Path = False, **more: str
+    ) -> Daemon:
+        """Start it, on a socket at its port or at this path if it is to inherit one; wait until it runs."""
         started = self._spawn(twistd, options, more, inherit)
         if self.way == "daemon":
             if started.wait(30):

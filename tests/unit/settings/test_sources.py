@@ -8,7 +8,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.settings.reader import read
-from docxy.settings.sources import VARIABLES, Places, load
+from docxy.settings.sources import VARIABLES, Places, load, working_folder
 from docxy.settings.values import Settings, SettingsError
 
 
@@ -288,6 +288,22 @@ class UpstreamTests(SourcesTestCase):
         self.check_error(expected, {"upstream": ["a=https://x"]})
         expected = "--upstream: is there twice; remove one of the two"
         self.check_error(expected, {"upstream": ["ghcr.io", "ghcr.io"]})
+
+
+class FolderTests(SourcesTestCase):
+    """A folder that is gone while a process is in it."""
+
+    def test_gone(self) -> None:
+        """Whole paths, or none, do without; a path within it is refused under its flag or variable."""
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(gone := tempfile.mkdtemp())
+        os.rmdir(gone)
+        self.assertEqual((working_folder(), self.load()), ("", read({})))
+        written = self.write("own.toml", '[log]\nlevel = "error"\n')
+        self.assertEqual(self.load({"config": written}).log.level, "error")
+        end = "is in no folder: docxy's own is gone; write the whole path, or start docxy elsewhere"
+        self.check_error(f"--config: a.toml {end}", {"config": "a.toml"})
+        self.check_error(f"DOCXY_CERT_PATH: a.pem {end}", CERT_PATH="a.pem")
 
 
 class RefusedTests(SourcesTestCase):

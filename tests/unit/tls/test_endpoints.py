@@ -167,13 +167,13 @@ class PlainTests(ListenerTestCase):
             "tcp:80",
             "tcp:80:interface=127.0.0.1",
             "unix:/nowhere/x",
-            "systemd:domain=INET:index=7",
         ):
             self.assertIs(parse_listener(heir, text, self.certificates, "server.listen"), heir)
-        for text in ("ssl:443", "ssl:systemd:domain=INET:index=7", "tcp6:80", "haproxy:tcp:80"):
+        given = "systemd:domain=INET:index=7"
+        for text in ("ssl:443", f"ssl:{given}", given, "tcp6:80", "haproxy:tcp:80"):
             heir = Heir(self.reactor, socket.create_server(("127.0.0.1", 0)).detach())
             parse_listener(heir, text, self.certificates, "server.listen").listen(Callers())
-        self.assertEqual(len(self.reactor.adoptedPorts), 4)
+        self.assertEqual(len(self.reactor.adoptedPorts), 5)
         self.assertEqual(self.reactor.tcpServers, [])
         with self.assertRaises(SettingsError):
             parse_listener(heir, "tcp:80:nonsense=1", self.certificates, "server.listen")

@@ -167,6 +167,23 @@ class HeirTests(SynchronousTestCase):
             close(port, self.reactor)
             self.assertFalse(path.exists())
 
+    def test_lasting_unix(self) -> None:
+        """A socket that systemd opened, and its file, stay as they are when the listener ends."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "socket")
+            opened = socket.socket(socket.AF_UNIX)
+            opened.bind(str(path))
+            opened.listen()
+            path.chmod(0o600)
+            port: Any = self.successResultOf(self.inherit(opened).lasting().listen(self.factory))
+            self.assertIn(port, self.reactor.getReaders())
+            close(port, self.reactor)
+            self.assertEqual(self.factory.numPorts, 0)
+            self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(str(path))
+                opened.accept()[0].close()
+
     def test_tcp(self) -> None:
         """Whatever is asked to listen listens on the given socket, which is of the family that it is."""
         opened = socket.create_server(("127.0.0.1", 0))
