@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
@@ -27,7 +26,7 @@ from .namespace import Namespace
 from .pki import Leaf
 from .processes import wait_until
 
-End = Literal["keep", "close", "reset", "reset when read", "hang"]
+End = Literal["keep", "close", "reset", "reset at once", "hang"]
 Greeting = Literal["tls", "close", "reset", "garbage"]
 _PIECE = 1 << 18  # bytes given to the socket at once
 _BEATS = 20  # pieces a second of a body with a pace
@@ -58,7 +57,7 @@ class Reply:
 
     With ``chunked`` nothing is announced; the last chunk comes only with the end "keep".  ``unframed``
     announces nothing either: the close is the end.  ``pace`` is bytes a second, 0 for all at once.
-    A reset comes when the peer's kernel has what was sent, or the peer itself with "reset when read".
+    A reset comes when the peer's kernel has what was sent; "reset at once" takes with it what has not left.
     A ``status`` of 0 is no answer at all.
     """
 
@@ -198,13 +197,6 @@ class Faulty:
         finally:
             self._count(-1, 0)
 
-    def _unread(self, connection: socket.socket) -> int:
-        """Bytes in the kernel of a peer in the same namespace that it has not read."""
-        ends = [_hex(connection.getpeername()), _hex(connection.getsockname())]
-        rows = self.namespace.inside(lambda: Path("/proc/thread-self/net/tcp").read_text()).splitlines()
-        queues = [row.split()[4] for row in rows if row.split()[1:3] == ends]
-        return int(queues[0].partition(":")[2], 16) if queues else 0
-
     def _count(self, sending: int, sent: int) -> None:
         with self._counting:
             self._sending += sending
@@ -214,10 +206,9 @@ class Faulty:
     def _end(self, secured: ssl.SSLSocket, reply: Reply) -> bool:
         if reply.end == "hang":
             self._released.wait(120)
-        elif reply.end in ("reset", "reset when read"):
-            _poll(lambda: not _unsent(secured))
-            if reply.end == "reset when read":
-                _poll(lambda: not self._unread(secured))
+        elif reply.end in ("reset", "reset at once"):
+            if reply.end == "reset":
+                _poll(lambda: not _unsent(secured))
             _reset(secured)
         elif reply.end == "close":
             _goodbye(secured)
@@ -243,11 +234,6 @@ def _unsent(connection: socket.socket) -> int:
     left = bytearray(4)
     fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, left)
     return int.from_bytes(left, "little")
-
-
-def _hex(address: tuple[str, int]) -> str:
-    """An IPv4 address and port as /proc/net/tcp has them."""
-    return f"{socket.inet_aton(address[0])[::-1].hex().upper()}:{address[1]:04X}"
 
 
 def _reset(connection: socket.socket) -> None:
