@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from math import inf
 
 _SECONDS = re.compile(r"[0-9]{1,9}")
 _MAX_DATE = 40  # characters; an IMF-fixdate has 29
@@ -21,13 +22,16 @@ class Patience:
     """
     What is borne without progress: ``attempts`` in a row, for ``seconds`` in all.
 
-    Between them the waits double from ``first_wait`` to ``longest_wait``.
+    Between them the waits double from ``first_wait`` to ``longest_wait``.  Of
+    a peer at which nobody listens only ``down`` seconds in a row are borne:
+    a restart is over by then, and of anything longer the client should know.
     """
 
     attempts: int = 8
     seconds: float = 150.0
     first_wait: float = 0.2
     longest_wait: float = 15.0
+    down: float = inf
 
 
 class Budget:
@@ -44,19 +48,26 @@ class Budget:
         self._since = now
         self._waits = 0
         self._tries_left = patience.attempts - 1  # the try that is running is one
+        self._down_since: float | None = None
 
     def progressed(self, now: float) -> None:
         """The running try has brought something: all is as at the start, and this try does not count."""
         self._since = now
         self._waits = 0
         self._tries_left = self._patience.attempts
+        self._down_since = None
 
-    def failed(self, now: float, retry_after: float | None = None) -> float | None:
+    def failed(self, now: float, retry_after: float | None = None, is_down: bool = False) -> float | None:
         """
         The running try has failed: seconds to wait before the next one; None: the budget is spent.
 
-        ``retry_after`` (seconds, as the peer asked) is heeded within what is left.
+        ``retry_after`` (seconds, as the peer asked) is heeded within what is
+        left; ``is_down`` tells that nobody listens at the peer.
         """
+        if not is_down:
+            self._down_since = None
+        elif self._down_since is None:
+            self._down_since = now
         remaining = self.left(now)
         if self._tries_left <= 0 or remaining <= 0:
             return None
@@ -67,7 +78,10 @@ class Budget:
 
     def left(self, now: float) -> float:
         """Seconds until the budget ends for want of progress; below 0 after that."""
-        return self._since + self._patience.seconds - now
+        end = self._since + self._patience.seconds
+        if self._down_since is not None:
+            end = min(end, self._down_since + self._patience.down)
+        return end - now
 
     def _step(self) -> float:
         patience = self._patience

@@ -34,7 +34,7 @@ from docxy.policy.addresses import check_address
 from docxy.settings.values import NetworkSettings, UpstreamSettings
 from docxy.upstream.body import ResponseBody
 from docxy.upstream.failures import FailureMemory
-from docxy.upstream.resolver import CheckedReactor, CheckedResolver
+from docxy.upstream.resolver import CheckedReactor, CheckedResolver, JudgedEndpoint
 
 CONNECT_TIMEOUT = 6.0  # seconds, below the limit of one attempt so that the cause is told apart
 POOL_IDLE = 55  # seconds; registries and CDNs close at 60 and more
@@ -197,15 +197,23 @@ class BoundedPool(HTTPConnectionPool):
 
 @implementer(IAgentEndpointFactory)
 class EndpointFactory:
-    """Endpoints whose resolved addresses were checked, over TLS for https."""
+    """
+    Endpoints whose resolved addresses were checked, over TLS for https.
 
-    def __init__(self, reactor: Any, trust: IPolicyForHTTPS, source: str | None) -> None:
+    ``refuses`` tells of a host whether that check left no address.
+    """
+
+    def __init__(
+        self, reactor: Any, trust: IPolicyForHTTPS, source: str | None, refuses: Callable[[str], bool]
+    ) -> None:
         self._reactor = reactor
         self._trust = trust
         self._source = source
+        self._refuses = refuses
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        endpoint = HostnameEndpoint(self._reactor, uri.host, uri.port, CONNECT_TIMEOUT, self._source)
+        named = HostnameEndpoint(self._reactor, uri.host, uri.port, CONNECT_TIMEOUT, self._source)
+        endpoint = JudgedEndpoint(named, partial(self._refuses, uri.host.decode("ascii")))
         if uri.scheme == b"https":
             return wrapClientTLS(self._trust.creatorForNetloc(uri.host, uri.port), endpoint)
         return endpoint
@@ -260,7 +268,8 @@ def make_agent(reactor: Any, settings: UpstreamSettings, trust: IPolicyForHTTPS)
 
     resolver = CheckedResolver(reactor.nameResolver, allowed, failures, _family(network))
     checked = CheckedReactor(reactor, resolver, failures)
-    return UpstreamAgent(reactor, EndpointFactory(checked, trust, network.source), failures)
+    endpoints = EndpointFactory(checked, trust, network.source, resolver.refuses)
+    return UpstreamAgent(reactor, endpoints, failures)
 
 
 @implementer(IAgent)

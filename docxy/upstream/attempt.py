@@ -35,6 +35,7 @@ from docxy.policy.redirects import Hop, RedirectRefused, next_hop
 from docxy.settings.values import UpstreamSettings
 from docxy.upstream.agent import HeadTooLarge, address_of
 from docxy.upstream.body import ResponseBody
+from docxy.upstream.resolver import AddressesRefused
 
 _log = Logger()
 
@@ -64,7 +65,8 @@ class Attempt:
 
     Once it has failed, ``url`` is where, ``address`` the IP address that failed
     (empty where it is not known), ``redirected`` tells that it was not the
-    registry's own origin, and ``is_final`` that another try would fail in the same way.
+    registry's own origin, ``is_final`` that another try would fail in the same
+    way, and ``is_down`` that nobody listened, which may pass.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Attempt:
         self.address = ""
         self.redirected = False
         self.is_final = False
+        self.is_down = False
 
     @property
     def host(self) -> str:
@@ -131,6 +134,7 @@ class Attempt:
             raise
         except Exception as error:
             self.is_final = _is_final(error)
+            self.is_down = _is_down(error)
             raise named(error, self._seconds) from None
 
     def _unanswered(self, failure: Failure) -> Failure:
@@ -212,6 +216,8 @@ def named(error: Exception, seconds: float) -> UpstreamError:
         return UpstreamTimedOut(f"no header within {seconds:g} s")
     if isinstance(error, ConnectTimeout):
         return UpstreamTimedOut("connecting took too long")
+    if isinstance(error, AddressesRefused):
+        return UpstreamUnreachable(str(error))
     if isinstance(error, DNSLookupError):
         return UpstreamUnreachable("its name has no usable address")
     if isinstance(error, ConnectError):
@@ -247,8 +253,13 @@ def _tls_cause(cause: BaseException) -> str:
 
 
 def _is_final(error: Exception) -> bool:
-    """A URL that cannot be used, and a head without end, are the same on every connection."""
-    return isinstance(error, ValueError) or isinstance(_cause(error), HeadTooLarge)
+    """What cannot be used or may not be met, and a head without end, are the same on every connection."""
+    return isinstance(error, ValueError | AddressesRefused) or isinstance(_cause(error), HeadTooLarge)
+
+
+def _is_down(error: Exception) -> bool:
+    """Whether every address refused at once; to Twisted, that a connection timed out is of the same kind."""
+    return isinstance(error, ConnectError) and not isinstance(error, ConnectTimeout)
 
 
 def _length(method: bytes, response: IResponse) -> int | None:

@@ -43,8 +43,7 @@ from docxy.upstream.failures import FailureMemory
 _log = Logger()
 _T = TypeVar("_T")
 
-# Refused at once by everybody, eight tries take three to four seconds.
-TRIES = Patience(attempts=8, first_wait=0.1, longest_wait=0.8)
+TRIES = Patience(attempts=8, first_wait=0.1, longest_wait=0.8, down=3.0)
 PING_TRIES = Patience(attempts=2, first_wait=0.0)
 ERROR_TRIES = 3  # of those, tries that may be answered by a server error; the last one is relayed
 _SHARE = 0.9  # of the whole time: a try that begins later comes to nothing
@@ -221,7 +220,7 @@ class _Pursuit:
                 return None
             self._errors_left -= 1
             retry_after = self._told_wait(outcome, now)
-        return self._turn(attempt.is_final, self._budget.failed(now, retry_after))
+        return self._turn(attempt.is_final, self._budget.failed(now, retry_after, attempt.is_down))
 
     def _is_signature_refused(self, reply: Reply) -> bool:
         """Whether, for the first time, the CDN's signature ran out before we used it."""

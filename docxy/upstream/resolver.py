@@ -7,22 +7,28 @@ one that is connected to.  Knows nothing of HTTP.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import zip_longest
 from typing import Any, TypeAlias
 
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.error import ConnectBindError, UserError
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectBindError, DNSLookupError, UserError
 from twisted.internet.interfaces import (
     IAddress,
     IConnector,
     IDelayedCall,
     IHostnameResolver,
     IHostResolution,
+    IProtocol,
+    IProtocolFactory,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
     IResolutionReceiver,
+    IStreamClientEndpoint,
 )
 from twisted.internet.protocol import ClientFactory
 from twisted.logger import Logger
@@ -41,6 +47,15 @@ FAMILIES: dict[str, Sequence[type[IAddress]] | None] = {
 
 
 _IPAddress: TypeAlias = IPv4Address | IPv6Address
+
+MAX_REFUSED = 64  # names kept; with more, a refusal may be told as a name without address
+
+
+class AddressesRefused(Exception):
+    """A host has addresses, and none that may be met."""
+
+    def __init__(self) -> None:
+        super().__init__("none of its addresses is public")
 
 
 def in_order(addresses: Sequence[_IPAddress], failures: FailureMemory) -> list[_IPAddress]:
@@ -64,7 +79,11 @@ def in_order(addresses: Sequence[_IPAddress], failures: FailureMemory) -> list[_
 
 @implementer(IResolutionReceiver)
 class _Sieve:
-    """Passes on the addresses that ``allowed`` lets through, once all are there, `in_order`."""
+    """
+    Passes on the addresses that ``allowed`` lets through, once all are there, `in_order`.
+
+    ``judged`` is told before whether there were addresses, and all of them were refused.
+    """
 
     def __init__(
         self,
@@ -72,11 +91,13 @@ class _Sieve:
         host: str,
         allowed: Callable[[str], bool],
         failures: FailureMemory,
+        judged: Callable[[bool], None],
     ) -> None:
         self._receiver = receiver
         self._host = host
         self._allowed = allowed
         self._failures = failures
+        self._judged = judged
         self._refused: list[str] = []
         self._passed: list[_IPAddress] = []
 
@@ -91,7 +112,9 @@ class _Sieve:
             self._refused.append(address.host)
 
     def resolutionComplete(self) -> None:
-        if self._refused and not self._passed:
+        is_refused = bool(self._refused) and not self._passed
+        self._judged(is_refused)
+        if is_refused:
             _log.warn(
                 "{host} resolves to {addresses}, which is not public; if that is right, "
                 "name the host in full in the upstream's settings or list the network in network.allow",
@@ -122,6 +145,18 @@ class CheckedResolver:
         self._allowed = allowed
         self._failures = failures
         self._family = FAMILIES[family]
+        self._refused: OrderedDict[str, None] = OrderedDict()
+
+    def refuses(self, host: str) -> bool:
+        """Whether ``host`` had addresses when it was looked up last, and none that is allowed."""
+        return host in self._refused
+
+    def _judged(self, host: str, is_refused: bool) -> None:
+        self._refused.pop(host, None)
+        if is_refused:
+            self._refused[host] = None
+        if len(self._refused) > MAX_REFUSED:
+            self._refused.popitem(last=False)
 
     def resolveHostName(
         self,
@@ -136,10 +171,31 @@ class CheckedResolver:
             hostName,
             lambda address: self._allowed(address, hostName),
             self._failures,
+            partial(self._judged, hostName),
         )
         return self._resolver.resolveHostName(
             sieve, hostName, portNumber, self._family or addressTypes, transportSemantics
         )
+
+
+@implementer(IStreamClientEndpoint)
+class JudgedEndpoint:
+    """``below``, which fails with `AddressesRefused` where ``refused`` tells that no address is left."""
+
+    def __init__(self, below: IStreamClientEndpoint, refused: Callable[[], bool]) -> None:
+        self._below = below
+        self._refused = refused
+
+    def __repr__(self) -> str:
+        return f"JudgedEndpoint({self._below!r})"
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        """Connect, as ``below`` does."""
+        connecting: Deferred[IProtocol] = self._below.connect(protocolFactory)
+        return connecting.addErrback(self._explained)
+
+    def _explained(self, failure: Failure) -> Failure:
+        return Failure(AddressesRefused()) if failure.check(DNSLookupError) and self._refused() else failure
 
 
 class _Watched:

@@ -10,6 +10,7 @@ from weakref import ref
 from docxy.settings.forms import network
 from docxy.settings.values import LimitSettings
 from tests.unit.service_rig import ServiceCase, settings
+from tests.unit.upstream.test_resolver import FixedResolver
 from tests.unit.web.rig import HUB, Connection
 
 
@@ -90,14 +91,16 @@ class RenewedTests(ServiceCase):
         client = self.pull()
         self.wanted = replace(self.wanted, limits=LimitSettings(relays=1))
         self.service.reload()
-        self.assertEqual(self.connect().get("/v2/library/b/manifests/latest").status, 503)
+        self.assertEqual(self.connect(-1).get("/v2/library/b/manifests/latest").status, 503)
         self.assertEqual(self.service._wired.relays.active, 1)
         client.leave()
         self.assertEqual(self.service._wired.relays.active, 0)
 
     def pull(self) -> Connection:
-        """A client whose pull waits for the upstream."""
-        client = self.connect()
+        """A client whose pull waits for the upstream, at an address where nobody answers."""
+        self.reactor.nameResolver = FixedResolver("8.8.8.8")
+        self.service = self.build(self.wanted, lambda: self.wanted)
+        client = self.connect(-1)
         client.send(b"GET /v2/library/a/manifests/latest HTTP/1.1\r\nHost: x\r\n\r\n")
         self.assertEqual(client.line.value(), b"")
         return client

@@ -60,6 +60,21 @@ class BudgetTests(SynchronousTestCase):
         self.assertEqual(self.budget().failed(100.0, 3600.0), 50.0)
         self.assertAlmostEqual(self.budget().failed(0.0, 0.0) or 0, 0.2)
 
+    def test_down(self) -> None:
+        """A peer at which nobody listens has its own, shorter time, from the first of such tries in a row."""
+        patience = Patience(attempts=8, seconds=20.0, first_wait=1.0, longest_wait=1.0, down=3.0)
+        budget = self.budget(patience)
+        self.assertAlmostEqual(budget.failed(5.0, is_down=True) or 0, 1.0)
+        self.assertAlmostEqual(budget.failed(7.5, is_down=True) or 0, 0.5)
+        self.assertIsNone(budget.failed(8.0, is_down=True))
+        self.assertIsNotNone(budget.failed(8.0), "it listens")
+        self.assertIsNotNone(budget.failed(9.0, is_down=True))
+        budget.progressed(11.9)
+        self.assertAlmostEqual(budget.failed(11.9) or 0, 1.0)
+        self.assertIsNotNone(
+            self.budget().failed(100.0, is_down=True), "unless told otherwise it is all the time"
+        )
+
     def test_single_try(self) -> None:
         """One attempt is the one that failed."""
         self.assertIsNone(self.budget(Patience(attempts=1)).failed(0.0))

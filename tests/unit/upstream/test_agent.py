@@ -32,6 +32,7 @@ from docxy.upstream.agent import (
     EndpointFactory,
     make_agent,
 )
+from docxy.upstream.resolver import AddressesRefused
 from tests.unit.upstream.rig import HUB, timers
 from tests.unit.upstream.test_resolver import FixedResolver
 
@@ -79,9 +80,12 @@ class MakeAgentTests(SynchronousTestCase):
         self.assertNotIn("10.0.0.7", [host for host, *_ in self.dialled()])
 
     def test_no_address_left(self) -> None:
-        """A name with private addresses only is a name without any."""
-        self.reactor.nameResolver = FixedResolver("169.254.169.254")
-        self.failureResultOf(self.ask(b"https://hub.example/"), DNSLookupError)
+        """A name with private addresses only is told apart from one without any."""
+        for url in (b"https://hub.example/", b"http://hub.example/"):
+            self.reactor.nameResolver = FixedResolver("169.254.169.254")
+            self.failureResultOf(self.ask(url), AddressesRefused)
+            self.reactor.nameResolver = FixedResolver()
+            self.failureResultOf(self.ask(url), DNSLookupError)
         self.assertEqual(self.dialled(), [])
 
     def test_exceptions(self) -> None:
@@ -96,7 +100,7 @@ class MakeAgentTests(SynchronousTestCase):
     def test_literals(self) -> None:
         """An address in a URL is judged like one that a name led to."""
         self.reactor.nameResolver = FixedResolver("::1")
-        self.failureResultOf(self.ask(b"https://[::1]:5000/"), DNSLookupError)
+        self.failureResultOf(self.ask(b"https://[::1]:5000/"), AddressesRefused)
         self.assertEqual(self.reactor.nameResolver.asked[0][:2], ("::1", 5000))
 
     def test_source(self) -> None:
@@ -145,6 +149,6 @@ class MakeAgentTests(SynchronousTestCase):
         agent = make_agent(self.reactor, SETTINGS, ClientTrust())
         for each in (agent, agent.anew):
             self.assertTrue(verifyObject(IAgent, each))
-        endpoints = EndpointFactory(self.reactor, ClientTrust(), None)
+        endpoints = EndpointFactory(self.reactor, ClientTrust(), None, lambda host: False)
         self.assertTrue(verifyObject(IAgentEndpointFactory, endpoints))
         self.assertIn("hub.example", repr(endpoints.endpointForURI(URI.fromBytes(b"http://hub.example/"))))

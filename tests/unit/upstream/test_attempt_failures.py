@@ -17,6 +17,7 @@ from twisted.web.iweb import IResponse
 
 from docxy.interfaces import UpstreamBroken, UpstreamTimedOut, UpstreamUnreachable
 from docxy.upstream.attempt import cancellable, named
+from docxy.upstream.resolver import AddressesRefused
 from tests.unit.upstream.rig import HUB, UpstreamTestCase, reply
 
 
@@ -56,6 +57,7 @@ class NamedTests(UpstreamTestCase):
         for error, kind, text in (
             (ConnectTimeout(), UpstreamTimedOut, "connecting took too long"),
             (DNSLookupError("x"), UpstreamUnreachable, "no usable address"),
+            (AddressesRefused(), UpstreamUnreachable, "none of its addresses is public"),
             (ConnectBindError(99, "no such address"), UpstreamUnreachable, "cannot connect"),
             (
                 ResponseNeverReceived([Failure(tls)]),

@@ -11,6 +11,7 @@ from twisted.web.server import Request
 
 from docxy.interfaces import Reply, UpstreamBroken, UpstreamUnreachable
 from docxy.upstream.attempt import host_of
+from docxy.upstream.resolver import AddressesRefused
 from tests.unit.upstream.rig import (
     CDN,
     HUB,
@@ -194,14 +195,50 @@ class FetchTriesTests(TriesTestCase):
         self.assertEqual(self.done(self.fetch(urls=(NEAR, HUB))).status, 200)
 
     def test_refused(self) -> None:
-        """A registry that refuses connections is dialled eight times, in less than four seconds."""
+        """A registry that refuses connections is dialled for three seconds, and for one more try."""
+        for urls in ((HUB,), (NEAR, HUB)):
+            self.net.dialled.clear()
+            self.net.unreachable = dict.fromkeys(urls, refused_connection())
+            waiting = self.fetch(urls=urls)
+            for _ in range(31):
+                self.net.advance(0.1)
+            self.failed(waiting, UpstreamUnreachable)
+            self.assertIn(len(self.net.dialled), range(4, 9))
+            self.assert_idle()
+
+    def test_restart(self) -> None:
+        """A registry that refuses connections for two seconds, as one does that restarts, is waited for."""
         self.net.unreachable[HUB] = refused_connection()
+        self.net.serve(HUB, reply(200))
         waiting = self.fetch()
-        for _ in range(80):
-            self.net.advance(0.05)
-        self.failed(waiting, UpstreamUnreachable)
-        self.assertEqual(len(self.net.dialled), 8)
-        self.assert_idle()
+        for _ in range(20):
+            self.net.advance(0.1)
+        self.assertNoResult(waiting)
+        self.net.unreachable.clear()
+        self.net.advance(0.9)
+        self.assertEqual(self.done(waiting).status, 200)
+
+    def test_refused_after_silence(self) -> None:
+        """A url that refuses connections ends nothing while another one is only slow."""
+        self.net.serve(NEAR, in_turn(silent, silent, reply(200)))
+        self.net.unreachable[HUB] = refused_connection()
+        waiting = self.fetch(urls=(NEAR, HUB))
+        for _ in range(20):
+            self.net.advance(1)
+        self.assertEqual(self.done(waiting).host, "near.example")
+
+    def test_refused_addresses(self) -> None:
+        """A host whose addresses may not be met is asked for once: of each url, and of a redirect."""
+        self.net.unreachable = {NEAR: AddressesRefused(), HUB: AddressesRefused()}
+        failure = self.failed(self.fetch(urls=(NEAR, HUB)), UpstreamUnreachable)
+        self.assertIn("none of its addresses is public", str(failure))
+        self.assertEqual(self.net.dialled, [NEAR, HUB])
+        self.net.unreachable = {CDN: AddressesRefused()}
+        self.net.serve(HUB, to_cdn)
+        self.failed(self.fetch(), UpstreamUnreachable)
+        self.assertEqual(self.net.dialled.count(CDN), 1)
+        self.assertEqual(len(self.net.seen), 1)
+        self.assertFalse(self.agent.failures.bad("cdn.example"))
 
     def test_policy(self) -> None:
         """What we refuse ourselves is not asked for again, but the next url may do better."""

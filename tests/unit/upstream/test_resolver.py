@@ -7,17 +7,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from twisted.internet.address import HostnameAddress, IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import ConnectBindError, ConnectionRefusedError, UserError
+from twisted.internet.error import ConnectBindError, ConnectionRefusedError, DNSLookupError, UserError
 from twisted.internet.error import TimeoutError as ConnectTimeout
 from twisted.internet.interfaces import (
     IAddress,
     IHostnameResolver,
     IHostResolution,
+    IProtocol,
+    IProtocolFactory,
     IReactorPluggableNameResolver,
     IReactorTCP,
     IReactorTime,
     IResolutionReceiver,
+    IStreamClientEndpoint,
 )
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
@@ -29,7 +33,14 @@ from zope.interface import implementer
 from zope.interface.verify import verifyObject
 
 from docxy.upstream.failures import FailureMemory
-from docxy.upstream.resolver import CheckedReactor, CheckedResolver, in_order
+from docxy.upstream.resolver import (
+    MAX_REFUSED,
+    AddressesRefused,
+    CheckedReactor,
+    CheckedResolver,
+    JudgedEndpoint,
+    in_order,
+)
 
 
 @implementer(IHostResolution)
@@ -85,6 +96,17 @@ class Receiver:
         self.told.append("complete")
 
 
+@implementer(IStreamClientEndpoint)
+class StubEndpoint:
+    """Whose every connection ends in one way."""
+
+    def __init__(self, outcome: Failure | IProtocol) -> None:
+        self._outcome = outcome
+
+    def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:
+        return fail(self._outcome) if isinstance(self._outcome, Failure) else succeed(self._outcome)
+
+
 def public(address: str, host: str) -> bool:
     """The judgement of these tests."""
     return address.startswith(("8.", "2a00:"))
@@ -94,6 +116,11 @@ class CheckedResolverTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.failures = FailureMemory(Clock())
         self.events = EventLoggingObserver.createWithCleanup(self, globalLogPublisher)  # type: ignore[arg-type]
+
+    def resolver(self, *addresses: str) -> tuple[CheckedResolver, FixedResolver]:
+        """A resolver, and the one below it."""
+        inner = FixedResolver(*addresses)
+        return CheckedResolver(inner, public, self.failures), inner
 
     def told(self, *addresses: str) -> list[str]:
         """What becomes of a name that resolves to these."""
@@ -122,6 +149,27 @@ class CheckedResolverTests(SynchronousTestCase):
         (event,) = self.events
         self.assertEqual((event["host"], event["addresses"]), ("hub.example", "169.254.169.254, ::1"))
         self.assertIn("network.allow", event["log_format"])
+
+    def test_refuses(self) -> None:
+        """What a name led to last decides whether it is refused; a name without address is not."""
+        resolver, inner = self.resolver()
+        for addresses, refused in (
+            (("127.0.0.1",), True),
+            (("127.0.0.1", "8.8.8.8"), False),
+            (("::1", "fd00::1"), True),
+            ((), False),
+        ):
+            inner.addresses = addresses
+            resolver.resolveHostName(Receiver(), "hub.example", 443)
+            self.assertIs(resolver.refuses("hub.example"), refused, addresses)
+        self.assertFalse(resolver.refuses("other.example"))
+
+    def test_refused_are_few(self) -> None:
+        """Of the names that are refused only the last are kept: a peer may make up any number."""
+        resolver, _ = self.resolver("127.0.0.1")
+        for number in range(MAX_REFUSED + 1):
+            resolver.resolveHostName(Receiver(), f"{number}.example", 443)
+        self.assertEqual([resolver.refuses(f"{number}.example") for number in (0, 1)], [False, True])
 
     def test_no_address(self) -> None:
         """A name without any address is no reason for a warning."""
@@ -176,6 +224,27 @@ class InOrderTests(SynchronousTestCase):
             ("4.1 4.2", ("4.2", "9.9"), "4.1 4.2"),
         ):
             self.assertEqual(self.order(addresses, *failed), expected, (addresses, failed))
+
+
+class JudgedEndpointTests(SynchronousTestCase):
+    def connect(self, outcome: Failure | IProtocol, is_refused: bool) -> Deferred[IProtocol]:
+        """Connect by an endpoint that ends so."""
+        below = StubEndpoint(outcome)
+        return JudgedEndpoint(below, lambda: is_refused).connect(Factory.forProtocol(Protocol))
+
+    def test_interface(self) -> None:
+        """It is an endpoint as Twisted knows it."""
+        endpoint = JudgedEndpoint(StubEndpoint(Protocol()), lambda: False)
+        self.assertTrue(verifyObject(IStreamClientEndpoint, endpoint))
+
+    def test_refused(self) -> None:
+        """A name all whose addresses are refused fails with that; every other outcome stands."""
+        lost = Failure(DNSLookupError("no results"))
+        self.failureResultOf(self.connect(lost, True), AddressesRefused)
+        self.failureResultOf(self.connect(lost, False), DNSLookupError)
+        self.failureResultOf(self.connect(Failure(ConnectionRefusedError()), True), ConnectionRefusedError)
+        protocol = Protocol()
+        self.assertIs(self.successResultOf(self.connect(protocol, True)), protocol)
 
 
 class CheckedReactorTests(SynchronousTestCase):
