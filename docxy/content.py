@@ -135,7 +135,7 @@ def manifest(route: Route, caller: Caller, reply: Reply, body: bytes) -> Answer:
         return Answer(reply.status, tuple(headers), len(body), body)
     interval = resolve(wanted, len(body))
     if interval is None:
-        raise _unsatisfiable(len(body))
+        raise unsatisfiable(len(body))
     headers.append((b"Content-Range", str(ContentRange(interval, len(body))).encode("ascii")))
     return Answer(206, tuple(headers), interval.length, body[interval.first : interval.last + 1])
 
@@ -178,8 +178,9 @@ def is_tail(caller: Caller) -> bool:
     return wanted is not None and bool(wanted.first)
 
 
-def _unsatisfiable(size: int) -> RegistryError:
-    return RANGE_INVALID.error(headers=(("Content-Range", str(ContentRange(None, size))),))
+def unsatisfiable(size: int, message: str | None = None) -> RegistryError:
+    """416 for a range of a content of ``size`` bytes, which it tells (RFC 9110 section 15.5.17)."""
+    return RANGE_INVALID.error(message, headers=(("Content-Range", str(ContentRange(None, size))),))
 
 
 def blob(route: Route, upstream: UpstreamSettings, caller: Caller, reply: Reply) -> Answer:
@@ -199,7 +200,7 @@ def blob(route: Route, upstream: UpstreamSettings, caller: Caller, reply: Reply)
     interval = resolve(wanted, reply.length)
     if interval is None:
         reply.body.drop()
-        raise _unsatisfiable(reply.length)
+        raise unsatisfiable(reply.length)
     headers.append((b"Content-Range", str(ContentRange(interval, reply.length)).encode("ascii")))
     whole = interval.length == reply.length
     verifier = _verifier(route, upstream, reply) if whole else None

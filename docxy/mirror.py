@@ -32,7 +32,7 @@ from docxy.interfaces import (
     UpstreamError,
     UpstreamTooLarge,
 )
-from docxy.oci.errors import NAME_UNKNOWN, RANGE_INVALID, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
+from docxy.oci.errors import NAME_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
 from docxy.oci.headers import response_to_client
 from docxy.oci.links import rewrite
 from docxy.oci.ranges import ByteRange
@@ -247,10 +247,10 @@ class Mirror:
 
     # Wrong bytes
 
-    def note_misfit(self, route: Route, target: Target, course: Course) -> None:
-        """The bytes of a blob did not fit its digest: who sent them is avoided for a while."""
+    def note_misfit(self, route: Route, target: Target, course: Course, size: int) -> None:
+        """The ``size`` bytes of a blob did not fit its digest: who sent them is avoided for a while."""
         now = self._clock.seconds()
-        self._misfits.remember(_blob(route, target), course.hosts, now)
+        self._misfits.remember(_blob(route, target), course.hosts, size, now)
 
     def _heed_misfits(self, route: Route, target: Target, caller: Caller) -> frozenset[str]:
         """
@@ -259,10 +259,11 @@ class Mirror:
         Raises 416 for the rest of wrong bytes: a client that begins anew gets
         right ones, one that resumes would end with a digest that cannot fit.
         """
-        hosts = self._misfits.hosts(_blob(route, target), self._clock.seconds())
-        if hosts and not caller.is_head and content.is_tail(caller):
-            raise RANGE_INVALID.error("the bytes before this range were wrong; begin anew")
-        return hosts
+        blob, now = _blob(route, target), self._clock.seconds()
+        size = self._misfits.size(blob, now)
+        if size is not None and not caller.is_head and content.is_tail(caller):
+            raise content.unsatisfiable(size, "the bytes before this range were wrong; begin anew")
+        return self._misfits.hosts(blob, now)
 
     # Refusals
 

@@ -20,20 +20,24 @@ class Misfits:
     """Blobs whose bytes did not fit their digest, each for `REMEMBERED` seconds after the last time."""
 
     def __init__(self, max_blobs: int = _MAX_BLOBS) -> None:
-        self._blobs: OrderedDict[Hashable, tuple[float, frozenset[str]]] = OrderedDict()
+        self._blobs: OrderedDict[Hashable, tuple[float, int, frozenset[str]]] = OrderedDict()
         self._max_blobs = max_blobs
 
-    def remember(self, blob: Hashable, hosts: Iterable[str], now: float) -> None:
-        """``hosts`` sent wrong bytes of ``blob``."""
-        self._blobs[blob] = (now + REMEMBERED, self.hosts(blob, now) | frozenset(hosts))
+    def remember(self, blob: Hashable, hosts: Iterable[str], size: int, now: float) -> None:
+        """``hosts`` sent ``size`` bytes as ``blob``, and wrong ones."""
+        self._blobs[blob] = (now + REMEMBERED, size, self.hosts(blob, now) | frozenset(hosts))
         self._blobs.move_to_end(blob)
         if len(self._blobs) > self._max_blobs:
             self._blobs.popitem(last=False)
 
     def hosts(self, blob: Hashable, now: float) -> frozenset[str]:
         """Those that sent wrong bytes of ``blob``; empty where none is remembered."""
-        until, hosts = self._blobs.get(blob, (now, frozenset[str]()))
+        until, _, hosts = self._blobs.get(blob, (now, 0, frozenset[str]()))
         if now < until:
             return hosts
         self._blobs.pop(blob, None)
         return frozenset()
+
+    def size(self, blob: Hashable, now: float) -> int | None:
+        """How many bytes they last sent as ``blob``; None where `hosts` is empty."""
+        return self._blobs[blob][1] if self.hosts(blob, now) else None

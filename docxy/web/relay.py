@@ -37,7 +37,11 @@ class RelayEnded(Exception):
 
 
 class Misfit(RelayEnded):
-    """The bytes are not those that the digest names."""
+    """The bytes, ``size`` of them, are not those that the digest names."""
+
+    def __init__(self, why: str, size: int) -> None:
+        super().__init__(why)
+        self.size = size
 
 
 @implementer(IPushProducer)
@@ -125,9 +129,11 @@ class BodyRelay(Protocol):
             self._finish()
 
     def _misfits(self, failure: Failure) -> None:
-        if self._open:
-            ended = Misfit if failure.check(DigestMismatch) else RelayEnded
-            self._end_short(ended(str(failure.value)))
+        if not self._open:
+            return
+        why = str(failure.value)
+        is_misfit = failure.check(DigestMismatch) is not None
+        self._end_short(Misfit(why, self.relayed + len(self._held)) if is_misfit else RelayEnded(why))
 
     # From the client
 

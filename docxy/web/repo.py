@@ -81,7 +81,7 @@ class RepoResource(Resource):
         except RelayEnded as ended:
             exchange.error = f"{', '.join(dict.fromkeys(stream.course.hosts))}: {ended}"
             if isinstance(ended, Misfit):
-                self._mirror.note_misfit(request.route, target, stream.course)
+                self._mirror.note_misfit(request.route, target, stream.course, ended.size)
         finally:
             exchange.sent = relay.relayed
             exchange.resumes = stream.course.resumes.total()

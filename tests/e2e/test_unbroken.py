@@ -200,6 +200,7 @@ def test_flipped(hub: Hub, steady: Mirror, seat: Seats) -> None:
         assert CDN in steady.wait_served(reference=content.digest)["error"]
         tail = attempt(seat("flipped"), url, f"Range: bytes={len(first.answer.body)}-")
         assert tail.answer.status == 416
+        assert tail.answer.headers["content-range"] == f"bytes */{len(content.layer)}"
         again = attempt(seat("flipped"), url)
         assert (again.code, again.answer.body) == (0, content.layer)
 

@@ -81,7 +81,7 @@ class PartsTests(PullTests):
         self.pull()
         route = parse(b"GET", BLOB.encode(), b"")
         target = self.rig.addressing.target(route, None)
-        self.rig.mirror.note_misfit(route, target, Course(hosts=["wrong.example"]))
+        self.rig.mirror.note_misfit(route, target, Course(hosts=["wrong.example"]), len(CONTENT))
         self.ask([])
         for asked in self.noting.asked[1:]:
             self.assertEqual(asked.avoid, {"bad.example", "wrong.example"})

@@ -85,7 +85,7 @@ class MisfitTests(PullTests):
         super().setUp()
         route = parse(b"GET", BLOB.encode(), b"")
         target = self.rig.addressing.target(route, None)
-        self.rig.mirror.note_misfit(route, target, Course(hosts=["bad.example"]))
+        self.rig.mirror.note_misfit(route, target, Course(hosts=["bad.example"]), len(CONTENT))
 
     def pull(
         self, headers: tuple[tuple[bytes, bytes], ...] = (), url: str = BLOB, method: bytes = b"GET"
@@ -101,9 +101,10 @@ class MisfitTests(PullTests):
             self.assertEqual(self.rig.asked()[-1].avoid, {"bad.example"})
 
     def test_tail(self) -> None:
-        """Who wants the rest of the wrong bytes gets 416: it has to begin anew; nobody is asked."""
+        """Who wants the rest of the wrong bytes gets 416 and their number, to begin anew; nobody is asked."""
         refused = self.refused(self.pull(TAIL))
         self.assertEqual((refused.status, self.rig.asked()), (416, []))
+        self.assertEqual(refused.headers, (("Content-Range", f"bytes */{len(CONTENT)}"),))
 
     def test_others(self) -> None:
         """A HEAD, another blob and a manifest of that digest are served, whatever range they name."""

@@ -17,8 +17,8 @@ class MisfitTests(SynchronousTestCase):
     def test_remembered(self) -> None:
         """The hosts of a blob, all of them, for ten minutes after the last time."""
         misfits = Misfits()
-        misfits.remember("blob", ["a"], 0.0)
-        misfits.remember("blob", ["b"], 100.0)
+        misfits.remember("blob", ["a"], 9, 0.0)
+        misfits.remember("blob", ["b"], 9, 100.0)
         self.assertEqual(misfits.hosts("blob", 100.0 + REMEMBERED - 0.1), {"a", "b"})
         self.assertEqual(misfits.hosts("blob", 100.0 + REMEMBERED), set())
         self.assertEqual(misfits.hosts("other", 0.0), set())
@@ -26,15 +26,25 @@ class MisfitTests(SynchronousTestCase):
     def test_anew(self) -> None:
         """What was forgotten is not remembered by what comes later."""
         misfits = Misfits()
-        misfits.remember("blob", ["a"], 0.0)
-        misfits.remember("blob", ["b"], REMEMBERED)
+        misfits.remember("blob", ["a"], 9, 0.0)
+        misfits.remember("blob", ["b"], 9, REMEMBERED)
         self.assertEqual(misfits.hosts("blob", REMEMBERED), {"b"})
+
+    def test_size(self) -> None:
+        """How many bytes came is told as long as their hosts are, the last time's."""
+        misfits = Misfits()
+        self.assertIsNone(misfits.size("blob", 0.0))
+        misfits.remember("blob", ["a"], 0, 0.0)
+        self.assertEqual(misfits.size("blob", 0.0), 0)
+        misfits.remember("blob", ["b"], 7, 1.0)
+        self.assertEqual(misfits.size("blob", REMEMBERED), 7)
+        self.assertIsNone(misfits.size("blob", 1.0 + REMEMBERED))
 
     def test_bound(self) -> None:
         """Of too many the one that is longest ago goes."""
         misfits = Misfits(max_blobs=2)
         for blob in "abac":
-            misfits.remember(blob, ["h"], 0.0)
+            misfits.remember(blob, ["h"], 9, 0.0)
         self.assertEqual([bool(misfits.hosts(blob, 0.0)) for blob in "abc"], [True, False, True])
 
     @settings(derandomize=True, max_examples=100, deadline=None)
@@ -47,7 +57,7 @@ class MisfitTests(SynchronousTestCase):
         for blob, host, seconds in steps:
             until, hosts = kept.get(blob, (now, set()))
             kept[blob] = (now + REMEMBERED, {host} | (hosts if now < until else set()))
-            misfits.remember(blob, [host], now)
+            misfits.remember(blob, [host], 9, now)
             now += seconds
             for each, (until, hosts) in kept.items():
                 self.assertEqual(misfits.hosts(each, now), hosts if now < until else set())

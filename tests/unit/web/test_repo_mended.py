@@ -134,6 +134,7 @@ class MisfitTests(SynchronousTestCase):
         self.assertIn("a.example, b.example: content is sha256:", logged.access[0]["error"])
         came = rig.connect().get(BLOB, f"Range: bytes={SIZE - 1000}-")
         self.assertEqual((came.status, came.code), (416, "RANGE_INVALID"))
+        self.assertEqual(came.headers["content-range"], f"bytes */{SIZE}")
         rig.hub.will_answer(start(host="c.example"))
         came = rig.connect().get(BLOB)
         self.assertEqual((came.body, came.whole), (CONTENT, True))
