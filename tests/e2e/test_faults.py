@@ -126,23 +126,31 @@ def test_nobody_there(raw: Raw) -> None:
         "http://cdn.faulty.test/blob",
         "https://elsewhere.test/blob",
         "https://127.0.77.9/blob",
-        "https://cdn.faulty.test:8443/blob",
         "https://loopback.wild.test/blob",  # a wildcard allows the name and no private address
         "https://link-local.wild.test/blob",
         "ftp://cdn.faulty.test/blob",
         "//",
-        BLOB,
         "",
     ],
 )
 def test_bad_redirects(registry: Faulty, cdn: Faulty, raw: Raw, location: str) -> None:
-    """A redirect to plain HTTP, to what is not allowed, in circles or to nowhere is not followed."""
+    """A redirect to plain HTTP, to what is not allowed or to nowhere is not followed, nor asked for again."""
     headers = [("Location", location)] if location else []
     registry.script = open_to_all(lambda asked: Reply(307, headers))
     came = raw.get(BLOB)
     assert came.status == 502
     assert came.errors()
     assert not cdn.asked
+    assert len([asked for asked in registry.asked if asked.target == BLOB]) == 1
+
+
+@pytest.mark.parametrize("location", ["https://cdn.faulty.test:8443/blob", BLOB])
+def test_lost_redirects(registry: Faulty, raw: Raw, location: str) -> None:
+    """A redirect in circles or to where nobody listens ends after some tries."""
+    registry.script = open_to_all(lambda asked: Reply(307, [("Location", location)]))
+    came = raw.get(BLOB)
+    assert came.status == 502
+    assert came.errors()
     assert len(registry.asked) <= 8 * 3  # eight tries; each may ask twice more for another host
 
 
