@@ -31,6 +31,7 @@ from docxy.tls.certificates import PairFiles
 from docxy.tls.client import trust_roots_present
 from docxy.tls.endpoints import listen_error
 from docxy.tls.shown import Certificates
+from docxy.tls.watch import CertificateWatch
 from docxy.web.closing import PATIENCE
 from docxy.web.site import MirrorSite
 
@@ -85,6 +86,7 @@ class MirrorService(Service):
         self._listeners = listeners
         self._wired = wired
         self._certificates = wired.certificates
+        self._watch = CertificateWatch(self._certificates, reactor, lambda: self.settings.given, self._warn)
         self._load = load
         self._succession = succession
         self._stopping = False
@@ -127,6 +129,7 @@ class MirrorService(Service):
         # Names are looked up in these threads, and a lookup can hang for long.
         self._reactor.suggestThreadPoolSize(LOOKUP_THREADS)
         self._warn()
+        self._watch.begin()
         _log.info(
             "docxy {version} mirrors {upstreams} on {listen}",
             version=__version__,
@@ -143,7 +146,10 @@ class MirrorService(Service):
         self._told = warnings
 
     def _warnings(self) -> list[str]:
-        warnings = [*self.settings.warnings, *self._certificates.warnings()]
+        warnings = [
+            *self.settings.warnings,
+            *self._certificates.warnings(self.settings.server.public_urls),
+        ]
         warnings += reload_warnings(self.settings, self._certificates.files())
         if not trust_roots_present():
             warnings.append(
@@ -166,6 +172,7 @@ class MirrorService(Service):
         """Take nothing new and fire once running answers have ended, after `server.drain` seconds at most."""
         self._stopping = True
         super().stopService()
+        self._watch.end()
         self._succession.end()
         # Waited for, since a UNIX socket is removed a moment later.
         ports = self._succession.ports

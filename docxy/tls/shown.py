@@ -7,23 +7,70 @@ nothing of endpoint strings or sockets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from docxy.policy.hosts import parse_host
 from docxy.settings.values import SettingsError
-from docxy.tls.certificates import PairFiles, load_files
+from docxy.tls.certificates import PairFiles, covers, load_files
 from docxy.tls.server import ReloadableCreator, server_creator
 
+_State = tuple[tuple[int, ...] | None, ...]
+"""What tells files from changed ones; None for one that cannot be looked at."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _Shown:
-    """One certificate; ``lasting`` where its listener has taken it for good."""
+    """
+    One certificate; ``lasting`` where its listener has taken it for good.
+
+    ``judged`` is the state of the files when they were read last, ``seen``
+    when they were looked at last; ``refused`` is why they were not taken.
+    """
 
     creator: ReloadableCreator
     files: PairFiles
     lasting: bool
+    judged: _State
+    seen: _State
+    refused: str | None = None
+
+    def renew(self, now: datetime) -> None:
+        """Read the files and show what is in them; raises `SettingsError`."""
+        self.judged = self.seen = _state(self.files)
+        try:
+            pair = load_files(self.files, now=now)
+            with _told_as(self.files):
+                self.creator.replace(pair)
+        except SettingsError as error:
+            self.refused = str(error)
+            raise
+        self.refused = None
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When the certificate from ``files`` ends; ``lasting`` where only a restart shows another one."""
+
+    files: PairFiles
+    not_after: datetime
+    lasting: bool
+
+
+@dataclass(slots=True)
+class Looked:
+    """
+    What a look at all files found: pairs that were ``taken``, and why others were ``refused``.
+
+    ``unsettled`` tells that files have changed since the last look: look again soon.
+    """
+
+    taken: list[PairFiles] = field(default_factory=list)
+    refused: list[SettingsError] = field(default_factory=list)
+    unsettled: bool = False
 
 
 class Certificates:
@@ -36,7 +83,7 @@ class Certificates:
     """
 
     def __init__(self, now: Callable[[], datetime], pair: PairFiles | None = None) -> None:
-        self._now = now
+        self.now = now
         self._all: list[_Shown] = []
         self.default = None if pair is None else self.add(pair)
 
@@ -46,27 +93,47 @@ class Certificates:
 
         :raises SettingsError: under the settings that ``files`` name: the pair cannot serve.
         """
-        pair = load_files(files, now=self._now())
+        state = _state(files)  # before the files are read: a change after it is seen later
+        pair = load_files(files, now=self.now())
         with _told_as(files):
             creator = server_creator(pair)
-        self._all.append(_Shown(creator, files, lasting))
+        self._all.append(_Shown(creator, files, lasting, state, state))
         return creator
 
     def names(self) -> tuple[str, ...]:
         """The names of all of them."""
         return tuple(name for one in self._all for name in one.creator.pair.names)
 
-    def warnings(self) -> list[str]:
-        """What the operator should know of them."""
-        return [warning for one in self._all for warning in one.creator.pair.warnings]
+    def warnings(self, public_urls: Sequence[str] = ()) -> list[str]:
+        """What the operator should know of them, also where none is valid for one of ``public_urls``."""
+        warnings = [warning for one in self._all for warning in one.creator.pair.warnings]
+        for url in public_urls if self._all else ():
+            host = parse_host(url.partition("://")[2])
+            if host is not None and url.startswith("https:") and not covers(self.names(), host.name):
+                warnings.append(
+                    f"server.public_url: no certificate is valid for {host.name}; have one issued for it"
+                )
+        return warnings
+
+    def expiries(self) -> list[Expiry]:
+        """When each of them ends."""
+        return [Expiry(one.files, one.creator.pair.not_after, one.lasting) for one in self._all]
+
+    def seconds_left(self) -> float | None:
+        """Until the first of them ends, negative after that; None where there is none."""
+        ends = [expiry.not_after for expiry in self.expiries()]
+        return (min(ends) - self.now()).total_seconds() if ends else None
 
     def files(self) -> Iterator[tuple[str, str]]:
         """The files that are read again, each after the setting that names it."""
-        for files in (one.files for one in self._all if not one.lasting):
+        for files in (one.files for one in self._renewable()):
             yield files.cert_setting, files.cert
             yield files.key_setting, files.key
             if files.chain is not None:
                 yield files.cert_setting, files.chain
+
+    def _renewable(self) -> list[_Shown]:
+        return [one for one in self._all if not one.lasting]
 
     def reload(self, pair: PairFiles | None) -> list[SettingsError]:
         """
@@ -75,23 +142,59 @@ class Certificates:
         One that cannot serve does not keep the others from being renewed.
         """
         refused: list[SettingsError] = []
-        for number, one in enumerate(self._all):
+        for one in self._renewable():
             if one.creator is self.default and pair is not None:
-                one = replace(one, files=pair)
+                one.files = pair
             try:
-                self._renew(one)
+                one.renew(self.now())
             except SettingsError as error:
                 refused.append(error)
-            else:
-                self._all[number] = one
         return refused
 
-    def _renew(self, one: _Shown) -> None:
-        if one.lasting:
-            return
-        pair = load_files(one.files, now=self._now())
-        with _told_as(one.files):
-            one.creator.replace(pair)
+    def begin(self) -> None:
+        """Looks come next, by the user that the process runs as: what that one cannot see stays."""
+        for one in self._renewable():
+            state = _state(one.files)
+            if None in state:
+                one.judged = one.seen = state
+
+    def look(self) -> Looked:
+        """
+        Take over the pairs whose files have changed, once they are as they were at the last look.
+
+        One that was refused is judged at each look, for its time may come
+        without a change of its files; it is told when the reason is a new one.
+        """
+        looked = Looked()
+        for one in self._renewable():
+            state = _state(one.files)
+            if state != one.seen:
+                one.seen, looked.unsettled = state, True
+            elif state != one.judged or one.refused is not None:
+                self._judge(one, looked)
+        return looked
+
+    def _judge(self, one: _Shown, looked: Looked) -> None:
+        known = one.refused
+        try:
+            one.renew(self.now())
+        except SettingsError as error:
+            if one.refused != known:
+                looked.refused.append(error)
+        else:
+            looked.taken.append(one.files)
+
+
+def _state(files: PairFiles) -> _State:
+    return tuple(_state_of(path) for path in (files.cert, files.key, files.chain) if path is not None)
+
+
+def _state_of(path: str) -> tuple[int, ...] | None:
+    try:
+        found = os.stat(path)  # of what a symlink leads to in the end, which certbot and Kubernetes swap
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 @contextmanager

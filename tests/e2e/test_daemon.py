@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import os
-import shutil
 import signal
 import socket
 from pathlib import Path
@@ -17,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from .conftest import Make
-from .rig.daemon import WAYS, Daemon, Slow, Way, one_line, shown, tls_table
+from .rig.daemon import WAYS, Daemon, Slow, Way, one_line, tls_table
 from .rig.pki import Authority, Leaf
 from .rig.processes import wait_until
 
@@ -157,65 +155,6 @@ def test_drain_is_limited(make: Make, slow: Slow) -> None:
     assert daemon.wait() == 0
     [event] = [json.loads(line) for line in daemon.said().splitlines() if '"repository"' in line]
     assert (event["status"], event["bytes"], event["error"]) == (200, Slow.SIZE // 2, "docxy stopped")
-
-
-@every_way
-def test_reload(make: Make, way: Way, folder: Path, authority: Authority, leaf: Leaf) -> None:
-    """HUP takes a new certificate into service, a broken one not; connections go on."""
-    mine = Leaf(folder / "cert.pem", folder / "key.pem")
-    renewed = authority.issue("renewed", ["localhost"])
-
-    def install(one: Leaf) -> None:
-        shutil.copy(one.cert, mine.cert)
-        shutil.copy(one.key, mine.key)
-
-    install(leaf)
-    daemon = make(way)
-    daemon.configure(f"ssl:{daemon.port}", tls_table(mine)).start()
-    assert "loopback" in shown(daemon, authority)
-    kept = daemon.connect("localhost", authority.client_context())
-    kept.request("GET", "/health")
-    kept.getresponse().read()
-    install(renewed)
-    daemon.signal(signal.SIGHUP)
-    daemon.wait_said("reloaded")
-    assert "renewed" in shown(daemon, authority)
-    mine.cert.write_text("garbage")
-    daemon.signal(signal.SIGHUP)
-    daemon.wait_said("not reloaded: tls.")
-    assert "renewed" in shown(daemon, authority)
-    kept.request("GET", "/health")
-    assert kept.getresponse().status == 200
-    daemon.signal(signal.SIGTERM)
-    kept.close()
-    assert daemon.wait() == 0
-    assert "Traceback" not in daemon.said()
-
-
-@pytest.mark.parametrize("way", ["foreground", "daemon"])
-def test_reload_from_elsewhere(make: Make, way: Way, folder: Path, leaf: Leaf, authority: Authority) -> None:
-    """File names that were relative at the start are found again from another folder."""
-    for name, file in (("cert.pem", leaf.cert), ("key.pem", leaf.key)):
-        shutil.copy(file, folder / name)
-    daemon = make(way)
-    daemon.configure(f"ssl:{daemon.port}")
-    near = [os.path.relpath(folder / name) for name in ("docxy.toml", "cert.pem", "key.pem")]
-    options = [word for pair in zip(("--config", "--cert", "--key"), near, strict=True) for word in pair]
-    daemon.start(*options, twistd=["--rundir=/"])
-    shutil.copy(authority.issue("renewed", ["localhost"]).cert, folder / "cert.pem")
-    daemon.signal(signal.SIGHUP)
-    daemon.wait_said("not reloaded: --key: ")
-    shutil.copy(leaf.cert, folder / "cert.pem")
-    daemon.signal(signal.SIGHUP)
-    daemon.wait_said("reloaded\n")
-
-
-def test_reload_names_what_waits(make: Make) -> None:
-    """HUP says which settings wait for a restart."""
-    daemon = make("foreground").configure().start()
-    daemon.configure(drain=7)
-    daemon.signal(signal.SIGHUP)
-    daemon.wait_said("a restart is needed for: server")
 
 
 # Logs

@@ -53,7 +53,7 @@ class ReloadTests(ServiceCase):
         built = self.build(settings(tls=self.pair("old.example")), lambda: settings("5001"))
         built.reload()
         self.assertEqual(built._certificates.names(), ("old.example",))
-        self.assertEqual(self.said("warn"), ["reloaded; a restart is needed for: server.listen"])
+        self.assertEqual(self.said("warn")[-1], "reloaded; a restart is needed for: server.listen")
 
     def test_restart_needed(self) -> None:
         """What a running service does not take over is named, each time; all else is taken over."""

@@ -62,13 +62,29 @@ class CertificatesTests(SynchronousTestCase):
         self.assertEqual(self.known.names(), ("moved.example", "new.example"))
 
     def test_refused(self) -> None:
-        """A broken one stays as it was and where it was, and is told; the others are renewed."""
+        """A broken one stays as it was, and is told, until its files are right; others are renewed."""
         self.install(self.pair("new.example"), self.own)
         broken = PairFiles(write(self.folder / "broken", b"broken"), self.settings.key)
         refused = self.known.reload(broken)
         self.assertEqual([error.key for error in refused], ["tls.cert"])
         self.assertEqual(self.known.names(), ("settings.example", "new.example"))
+        shutil.copy(self.settings.cert, broken.cert)
         self.assertEqual(self.known.reload(None), [])
+
+    def test_warnings(self) -> None:
+        """A public URL that no certificate is valid for is told, where there are certificates."""
+        urls = ("https://own.example", "https://other.example:8443", "http://plain.example")
+        [warning] = self.known.warnings(urls)
+        self.assertTrue(warning.startswith("server.public_url: no certificate is valid for other.example;"))
+        self.assertEqual(Certificates(lambda: NOW).warnings(urls), [])
+
+    def test_ends(self) -> None:
+        """The end of each is known, and the seconds until the first of them."""
+        ends = [(expiry.files, expiry.lasting) for expiry in self.known.expiries()]
+        self.assertEqual(ends, [(self.settings, False), (self.own, False)])
+        left = (min(expiry.not_after for expiry in self.known.expiries()) - NOW).total_seconds()
+        self.assertEqual(self.known.seconds_left(), left)
+        self.assertIsNone(Certificates(lambda: NOW).seconds_left())
 
     def test_lasting(self) -> None:
         """What its listener has taken for good is not read again."""
