@@ -95,6 +95,16 @@ class Auth:
             raise UpstreamBroken("its ping leads to another origin")
         return own_answer(200, b"{}", _PING_HEADERS)
 
+    async def bears_login(self, target: Target, caller: Caller) -> bool:
+        """Whether the caller's user and password go to this upstream with what it asks for."""
+        value = caller.authorization
+        if value is None or _scheme(value) != b"basic" or target.upstream.auth == "own":
+            return False
+        if self._secret is not None and not target.secret_shown:
+            return False
+        authority = await self._tokens[target.upstream.name].authority()
+        return self._passed_through(target, caller, authority) is not None
+
     def token_target(self, route: Route, caller: Caller, params: Params) -> TokenTarget:
         """Whom a token request with ``params`` means; raises `RegistryError`."""
         scopes = parse_scopes(value for name, value in params if name == "scope")

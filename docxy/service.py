@@ -43,7 +43,7 @@ from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
 from docxy.web.hashing import InThread
 from docxy.web.health import HealthResource
-from docxy.web.logins import Logins
+from docxy.web.logins import BasicLogins, Logins
 from docxy.web.page import front_page
 from docxy.web.redirect import RedirectResource, to_redirect
 from docxy.web.repo import Relaying, RepoResource
@@ -167,10 +167,11 @@ class Wiring:
         reactor, addressing, mirror, asks = self._reactor, outwards.addressing, outwards.mirror, self._asks
         front = Front(settings.server, self.certificates.names, reactor)
         relaying = Relaying(self.relays, reactor, _threads(reactor), settings.limits.client_stall)
-        repo = RepoResource(front, addressing, mirror, relaying)
+        logins = BasicLogins(outwards.auth, self._logins)
+        repo = RepoResource(front, addressing, mirror, relaying, logins)
         search = SearchResource(front, addressing, mirror, asks)
         by_kind: dict[Kind, IResource] = dict.fromkeys(Kind, repo) | {
-            Kind.PING: ChallengeResource(front, addressing, outwards.auth, asks),
+            Kind.PING: ChallengeResource(front, addressing, outwards.auth, asks, logins),
             Kind.TOKEN: TokenResource(front, outwards.auth, asks, self._logins),
             Kind.V1_PING: search,
             Kind.V1_SEARCH: search,

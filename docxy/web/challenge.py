@@ -12,6 +12,7 @@ from docxy.policy.addressing import Addressing
 from docxy.policy.limits import RelayCounter
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
+from docxy.web.logins import BasicLogins
 from docxy.web.request import MirrorRequest
 
 
@@ -20,12 +21,15 @@ class ChallengeResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, front: Front, addressing: Addressing, auth: Auth, asks: RelayCounter) -> None:
+    def __init__(
+        self, front: Front, addressing: Addressing, auth: Auth, asks: RelayCounter, logins: BasicLogins
+    ) -> None:
         super().__init__()
         self._front = front
         self._addressing = addressing
         self._auth = auth
         self._asks = asks
+        self._logins = logins
 
     def render(self, request: MirrorRequest) -> int:
         exchange = self._front.exchange(request)
@@ -36,7 +40,8 @@ class ChallengeResource(Resource):
         target = self._addressing.target(request.route, caller.host)
         exchange.concerns(request.route, target)
         # Without credentials the answer is known, or asked for once for all who wait.
-        asks = nullcontext() if caller.authorization is None else self._asks.held(bucket(exchange.client))
+        client = bucket(exchange.client)
+        asks = nullcontext() if caller.authorization is None else self._asks.held(client)
         with asks:
-            answer = await self._auth.ping(target, caller)
+            answer = await self._logins.watch(client, target, caller, self._auth.ping)
         exchange.answer(answer)

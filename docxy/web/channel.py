@@ -48,6 +48,7 @@ class MirrorChannel(HTTPChannel):
     _refused = False
     _greeted = False
     _leaving: Watch | None = None
+    _last = b""  # the last byte that came
     _ahead = 0
     _is_last = False  # whether the next answer is the last
     _waiting: IDelayedCall | None = None  # for the last request
@@ -57,6 +58,7 @@ class MirrorChannel(HTTPChannel):
     def __init__(self) -> None:
         super().__init__()
         self._takers: list[Deferred[None]] = []
+        self._line = bytearray()  # of the line that is awaited, what is not shown to `LineReceiver`
 
     def connectionMade(self) -> None:
         super().connectionMade()
@@ -82,7 +84,17 @@ class MirrorChannel(HTTPChannel):
             # Clients that try https first wait for this long: it tells them to go on in http.
             self.refuse(REQUEST_INVALID.error("this listener speaks plain HTTP"))
             return
-        super().dataReceived(data)
+        self._take_lines(data)
+
+    def _take_lines(self, data: bytes) -> None:
+        """Keep the pieces of a line until it ends: `LineReceiver` copies all that it has for each."""
+        ended = b"\r\n" in self._last + data
+        self._last = data[-1:]
+        self._line += data
+        if ended or not self.line_mode or len(self._line) > MAX_HEADERS:
+            taken = bytes(self._line)
+            self._line.clear()
+            super().dataReceived(taken)
 
     def lineReceived(self, line: bytes) -> None:
         # The lines of one delivery come one by one, whatever became of the first.
@@ -136,7 +148,7 @@ class MirrorChannel(HTTPChannel):
 
     def _too_slow(self) -> None:
         self._deadline = None
-        if self._receivedHeaderSize or self.clearLineBuffer():
+        if self._receivedHeaderSize or self._line or self.clearLineBuffer():
             self.refuse(REQUEST_INVALID.error("the request took too long", status=408))
         else:
             self.loseConnection()
@@ -194,8 +206,10 @@ class MirrorChannel(HTTPChannel):
         if not self._handlingRequest:
             super().rawDataReceived(data)
             return
-        # Not the inherited one: it bounds nothing while the client does not read.
-        self._dataBuffer.append(data)
+        # Not the inherited one: it bounds nothing while the client does not read, and keeps each piece apart.
+        if not self._dataBuffer:
+            self._dataBuffer.append(bytearray())
+        self._dataBuffer[0] += data
         self._ahead += len(data)
         if self._ahead > MAX_AHEAD:
             self._networkProducer.pauseProducing()
@@ -216,6 +230,7 @@ class MirrorChannel(HTTPChannel):
         self._refused = True
         self._stop_deadline()
         self.clearLineBuffer()
+        self._line.clear()
         body = error.body()
         assert self.transport is not None
         self.transport.writeSequence(

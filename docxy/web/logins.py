@@ -1,5 +1,8 @@
 """
-Logins at the token endpoint: which of them were refused, and when that is too often.
+Logins: which of them were refused, and when that is too often.
+
+They come to the token endpoint, and with pings and pulls to an upstream that
+takes user and password itself.
 
 Owns what counts as one login.  Keeps no password, only keyed digests.
 """
@@ -8,14 +11,23 @@ from __future__ import annotations
 
 import binascii
 from base64 import b64decode
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from hashlib import blake2b
 from secrets import token_bytes
+from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from docxy.answers import Answer, Caller
+from docxy.auth import Auth
+from docxy.policy.addressing import Target
 from docxy.policy.limits import FailedLogins
 
+Serve = Callable[[Target, Caller], Coroutine[Deferred[Any], Any, Answer]]
+
+_REFUSED = frozenset({401})
+_REFUSED_FORM = frozenset({400, 401, 403})  # RFC 6749 section 5.2: a wrong password is an invalid grant, 400
 _IN_FORM = ("username", "password", "refresh_token")
 
 
@@ -42,12 +54,29 @@ class Logins:
         self._failed.check(client, self._clock.seconds())
         return blake2b(credentials, digest_size=16, key=self._key).digest()
 
-    def end(self, client: str, login: bytes | None, status: int) -> None:
-        """Take note of how the token server answered."""
-        if login is not None and status == 401:
+    def end(self, client: str, login: bytes | None, status: int, form: bool = False) -> None:
+        """Take note of how upstream answered; ``form``: to a form, which has more ways to refuse."""
+        if login is not None and status in (_REFUSED_FORM if form else _REFUSED):
             self._failed.failed(client, login, self._clock.seconds())
-        elif login is not None and status == 200:
+        elif login is not None and 200 <= status < 300:
             self._failed.succeeded(client, login)
+
+
+class BasicLogins:
+    """Logins that go with a ping or a pull, to upstreams without a token service."""
+
+    def __init__(self, auth: Auth, logins: Logins) -> None:
+        self._auth = auth
+        self._logins = logins
+
+    async def watch(self, client: str, target: Target, caller: Caller, serve: Serve) -> Answer:
+        """What ``serve`` answers, which counts where the caller bears a login; raises as `Logins.begin`."""
+        login = None
+        if await self._auth.bears_login(target, caller):
+            login = self._logins.begin(client, caller.authorization, ())
+        answer = await serve(target, caller)
+        self._logins.end(client, login, answer.status)
+        return answer
 
 
 def _basic(authorization: bytes | None) -> bytes | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from twisted.internet.interfaces import IReactorTime
 from twisted.web.resource import Resource
@@ -16,6 +17,7 @@ from docxy.policy.limits import RelayCounter
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
 from docxy.web.hashing import InThread
+from docxy.web.logins import BasicLogins
 from docxy.web.relay import BodyRelay, Misfit, RelayEnded
 from docxy.web.request import MirrorRequest
 
@@ -35,12 +37,15 @@ class RepoResource(Resource):
 
     isLeaf = True
 
-    def __init__(self, front: Front, addressing: Addressing, mirror: Mirror, relaying: Relaying) -> None:
+    def __init__(
+        self, front: Front, addressing: Addressing, mirror: Mirror, relaying: Relaying, logins: BasicLogins
+    ) -> None:
         super().__init__()
         self._front = front
         self._addressing = addressing
         self._mirror = mirror
         self._relaying = relaying
+        self._logins = logins
 
     def render(self, request: MirrorRequest) -> int:
         exchange = self._front.exchange(request)
@@ -53,7 +58,8 @@ class RepoResource(Resource):
         client = bucket(exchange.client)
         self._relaying.counter.take(client)
         try:
-            answer = await self._mirror.pull(request.route, target, caller)
+            pull = partial(self._mirror.pull, request.route)
+            answer = await self._logins.watch(client, target, caller, pull)
             if isinstance(answer.content, Stream):
                 await self._relay(request, exchange, target, answer, answer.content)
             else:

@@ -52,7 +52,7 @@ class TokenResource(Resource):
         with self._asks.held(client):
             login = self._logins.begin(client, caller.authorization, params if form else ())
             answer = await self._auth.token(found, caller, params, form)
-            self._logins.end(client, login, answer.status)
+            self._logins.end(client, login, answer.status, form)
         exchange.answer(answer)
 
 

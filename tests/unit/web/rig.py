@@ -38,7 +38,7 @@ from docxy.web.challenge import ChallengeResource
 from docxy.web.channel import MirrorChannel
 from docxy.web.front import Front
 from docxy.web.health import HealthResource
-from docxy.web.logins import Logins
+from docxy.web.logins import BasicLogins, Logins
 from docxy.web.page import front_page
 from docxy.web.repo import Relaying, RepoResource
 from docxy.web.search import SearchResource
@@ -285,11 +285,13 @@ class Rig:
         mend = body_maker(limits, self.clock)
         mirror = Mirror(limits, self.upstreams, self.tokens, auth, mend, clocks)
         relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall)
-        repo = RepoResource(self.front, addressing, mirror, relaying)
+        logins = Logins(self.clock)
+        basic = BasicLogins(auth, logins)
+        repo = RepoResource(self.front, addressing, mirror, relaying, basic)
         search = SearchResource(self.front, addressing, mirror, self.asks)
         return dict.fromkeys(Kind, repo) | {
-            Kind.PING: ChallengeResource(self.front, addressing, auth, self.asks),
-            Kind.TOKEN: TokenResource(self.front, auth, self.asks, Logins(self.clock)),
+            Kind.PING: ChallengeResource(self.front, addressing, auth, self.asks, basic),
+            Kind.TOKEN: TokenResource(self.front, auth, self.asks, logins),
             Kind.V1_PING: search,
             Kind.V1_SEARCH: search,
         }

@@ -7,11 +7,13 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
+from twisted.web.http import HTTPChannel
 
 from docxy.interfaces import TokenReply
 from docxy.testing import reply
-from docxy.web.channel import LINGER
+from docxy.web.channel import LINGER, MAX_FORM
 from tests.unit.web.rig import Rig, request
 
 FORM = "Content-Type: application/x-www-form-urlencoded"
@@ -94,6 +96,47 @@ class PiecesTests(SynchronousTestCase):
             wanted = heard(whole)
             for cut in range(len(whole)):
                 self.assertEqual(heard(whole[:cut], whole[cut:]), wanted, cut)
+
+    def test_looks(self) -> None:
+        """However many pieces a line comes in, it is looked at once: time does not grow with its square."""
+        seen: list[int] = []
+        original = HTTPChannel.dataReceived
+
+        def look(channel: HTTPChannel, data: bytes) -> None:
+            seen.append(len(data))
+            original(channel, data)
+
+        self.patch(HTTPChannel, "dataReceived", look)
+        connection = Rig().connect()
+        for byte in request("GET", "/generate_204", f"X-Long: {'x' * 20000}"):
+            connection.send(bytes([byte]))
+        self.assertEqual(connection.answer().status, 204)
+        self.assertEqual(len(seen), 4)  # the request line, two headers and the empty line
+
+    def test_one_buffer(self) -> None:
+        """What is asked for ahead of time is kept in one object, as bytes and not as pieces."""
+        rig = Rig()
+        rig.hub.will_answer(Deferred())
+        connection = rig.connect()
+        connection.send(request("GET", MANIFEST))
+        for byte in b"GET /health HTTP/1.1\r\n" * 40:
+            connection.send(bytes([byte]))
+        self.assertEqual([len(kept) for kept in connection.http._dataBuffer], [880])
+
+    def test_tiny_chunks(self) -> None:
+        """A form of the largest size in chunks of a byte, each piece of one alone, is one form."""
+        rig = Rig()
+        rig.tokens["docker.io"].answers.append(TokenReply(200, tuple(JSON), b"{}"))
+        connection = rig.connect()
+        connection.send(request("POST", "/auth/token", FORM, CHUNKED))
+        form = b"a=" + b"x" * (MAX_FORM - 2)
+        for byte in form:
+            for piece in (b"1", b"\r\n", bytes([byte]), b"\r\n"):
+                connection.send(piece)
+        connection.send(b"0\r\n\r\n")
+        self.assertEqual(connection.answer("POST").status, 200)
+        [asked] = rig.tokens["docker.io"].relayed
+        self.assertEqual(asked.params, (("a", "x" * (MAX_FORM - 2)),))
 
     def test_answers_differ(self) -> None:
         """What is compared does tell answers apart."""

@@ -1,4 +1,4 @@
-"""Logins at the token endpoint: refused ones are bounded, others are not."""
+"""Logins: refused ones are bounded, others are not."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from docxy.interfaces import TokenReply
+from docxy.interfaces import Authority, TokenReply
 from docxy.policy.limits import MAX_FAILED_LOGINS
 from docxy.settings.forms import network
+from docxy.testing import reply
 from tests.unit.web.rig import Came, Logged, Rig, settings
 
 JSON = ((b"Content-Type", b"application/json"),)
@@ -72,6 +73,16 @@ class RefusedTests(LoginCase):
         self.assertEqual(self.post(200, username="me", password="right").status, 429)
         self.assertEqual(self.get(200, "right").status, 429)
 
+    def test_refused_form(self) -> None:
+        """A form may be refused by 400 and 403, too; 404 and 405 only say that forms are not known."""
+        for status in (400, 403):
+            self.setUp()
+            for guess in range(MAX_FAILED_LOGINS):
+                self.assertEqual(self.post(404 + guess % 2, username="me", password=str(guess)).json, {})
+            for guess in range(MAX_FAILED_LOGINS):
+                self.assertEqual(self.post(status, username="me", password=str(guess)).status, status)
+            self.assertEqual(self.post(200, username="me", password="right").status, 429)
+
     def test_undecodable(self) -> None:
         """A header that is not Base64 is a login like others."""
         for _ in range(MAX_FAILED_LOGINS):
@@ -108,11 +119,12 @@ class ServedTests(LoginCase):
     def test_form_not_known(self) -> None:
         """Where a registry refuses all forms and takes the header, its clients are served for ever."""
         for user in range(3 * MAX_FAILED_LOGINS):
-            self.assertEqual(self.post(401, username="me", password=str(user)).status, 401)
+            status = (400, 401, 403)[user % 3]
+            self.assertEqual(self.post(status, username="me", password=str(user)).status, status)
             self.assertEqual(self.get(200, str(user)).status, 200)
 
     def test_other_refusals(self) -> None:
-        """Only a 401 says that a login is wrong."""
+        """Of a header only a 401 says that it is wrong."""
         for status in (400, 403, 404, 405, 429, 503):
             for _ in range(MAX_FAILED_LOGINS):
                 self.assertEqual(self.get(status, "x").status, status)
@@ -129,3 +141,43 @@ class ServedTests(LoginCase):
                     "/auth/token", "Authorization: Basic bWU6cHc=", f"X-Forwarded-For: {client}"
                 )
                 self.assertEqual(came.status, status)
+
+
+class BasicTests(SynchronousTestCase):
+    """Logins to an upstream without a token service, which come with each request."""
+
+    def setUp(self) -> None:
+        """A mirror of such an upstream."""
+        self.rig = Rig()
+        self.rig.tokens["docker.io"].known = Authority("basic", realm="r")
+
+    def ask(self, status: int, password: str, target: str = "/v2/") -> Came:
+        """Ask with a Basic header; upstream answers ``status``."""
+        self.rig.hub.will_answer(reply(status, b"{}"))
+        basic = b64encode(f"me:{password}".encode()).decode()
+        return self.rig.connect(CLIENT).get(target, f"Authorization: Basic {basic}")
+
+    def test_refused(self) -> None:
+        """Pings and pulls count alike, and with the token endpoint's; upstream is not asked any more."""
+        for target in ("/v2/", "/v2/library/alpine/tags/list"):
+            self.setUp()
+            for guess in range(MAX_FAILED_LOGINS):
+                self.assertEqual(self.ask(401, str(guess), target).status, 401)
+            for again in ("/v2/", "/v2/library/alpine/tags/list"):
+                came = self.ask(200, "right", again)
+                self.assertEqual((came.status, came.headers["Retry-After"]), (429, "60"))
+            self.assertEqual(len(self.rig.hub.asked), MAX_FAILED_LOGINS)
+            self.rig.clock.advance(60)
+            self.assertEqual(self.ask(200, "right", target).status, 200)
+
+    def test_good(self) -> None:
+        """Good logins, what they may not see or what does not exist count for nothing."""
+        for status in (200, 403, 404):
+            for user in range(MAX_FAILED_LOGINS + 1):
+                self.assertEqual(self.ask(status, str(user)).status, status)
+
+    def test_not_passed_on(self) -> None:
+        """Where upstream has a token service it does not see the header, and cannot be guessed at by it."""
+        self.rig.tokens["docker.io"].known = Authority("bearer", realm="https://auth.example/token")
+        for guess in range(MAX_FAILED_LOGINS + 1):
+            self.assertEqual(self.ask(401, str(guess), "/v2/library/alpine/tags/list").status, 401)
