@@ -134,7 +134,7 @@ class MirrorService(Service):
             "docxy {version} mirrors {upstreams} on {listen}",
             version=__version__,
             upstreams=", ".join(upstream.name for upstream in self.settings.upstreams),
-            listen=", ".join(listener.description for listener in self._listeners),
+            listen=", ".join(one.description for one in self._listeners if one.key != "admin.listen"),
         )
 
     def _warn(self) -> None:

@@ -127,10 +127,28 @@ class Span:
 
 @dataclass(slots=True)
 class Course:
-    """How a body came, told as it goes: the hosts that sent it, and its mendings by cause."""
+    """
+    How a body came, told as it goes: the hosts that sent it, and its mendings by cause.
+
+    ``mending`` are those of its parts that wait to be asked for again;
+    ``broken`` is the cause of the break that is not mended.
+    """
 
     hosts: list[str] = field(default_factory=list)
     resumes: Counter[str] = field(default_factory=Counter)
+    mending: set[object] = field(default_factory=set)
+    broken: str = ""
+
+    def comes(self, part: object, host: str) -> None:
+        """A ``part`` comes from ``host``, for the first time or again."""
+        self.mending.discard(part)
+        if host not in self.hosts:
+            self.hosts.append(host)
+
+    def mends(self, part: object, cause: str) -> None:
+        """A ``part`` broke and will be asked for again."""
+        self.mending.add(part)
+        self.resumes[cause] += 1
 
 
 Ask = Callable[[int, int | None, frozenset[str]], Deferred[Reply]]
@@ -154,6 +172,31 @@ class Unbroken(Protocol):
         ahead: Ask | None = None,
         /,
     ) -> IBody: ...
+
+
+class IMetrics(Interface):
+    """
+    Who counts.
+
+    An ``upstream`` is a name of the settings, or empty for none; a ``kind``
+    is the value of a `docxy.oci.routes.Kind`, or "other"; the other words are
+    of closed lists.
+    """
+
+    def answered(upstream: str, kind: str, status: int) -> None:
+        """A request was served; ``status`` is 0 where nothing of an answer was written."""
+
+    def sent(upstream: str, source: str, size: int) -> None:
+        """``size`` bytes of bodies went to clients, from ``source`` as in `docxy.answers.Answer`."""
+
+    def asked(upstream: str, kind: str, seconds: float) -> None:
+        """An upstream answered, its header came ``seconds`` after asking: tries and redirects included."""
+
+    def resumed(upstream: str, cause: str, times: int) -> None:
+        """A body broke by ``cause``, and was asked for again, so many ``times``."""
+
+    def broke(upstream: str, cause: str) -> None:
+        """A body ended short at its client."""
 
 
 class IUpstream(Interface):

@@ -1,14 +1,14 @@
 """
 One pull, start to end: from a route to the answer that will be relayed.
 
-Owns the order of steps: credential, quota, upstream, its refusals, and what a
+Owns the order of steps: credential, upstream, its refusals, and what a
 manifest or blob becomes on the way.  Knows interfaces only, neither the web
 server nor sockets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from functools import partial
 
@@ -17,14 +17,13 @@ from twisted.logger import Logger
 
 from docxy import content
 from docxy.answers import Answer, Caller, Stream, in_time, refusal, unavailable
+from docxy.asking import Asking
 from docxy.auth import Auth
 from docxy.interfaces import (
     Ask,
     Clocks,
     Course,
     HeaderLines,
-    ITokenSource,
-    IUpstream,
     Reply,
     Span,
     Unbroken,
@@ -32,14 +31,13 @@ from docxy.interfaces import (
     UpstreamError,
     UpstreamTooLarge,
 )
-from docxy.oci.errors import NAME_UNKNOWN, TOOMANYREQUESTS, UNAVAILABLE, RegistryError
+from docxy.oci.errors import NAME_UNKNOWN, UNAVAILABLE, RegistryError
 from docxy.oci.headers import response_to_client
 from docxy.oci.links import rewrite
 from docxy.oci.ranges import ByteRange
 from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import Scope
 from docxy.policy.addressing import Target, client_path
-from docxy.policy.limits import Quota
 from docxy.policy.misfits import Misfits
 from docxy.settings.values import LimitSettings
 
@@ -58,25 +56,23 @@ class Mirror:
     def __init__(
         self,
         limits: LimitSettings,
-        upstreams: Mapping[str, IUpstream],
-        tokens: Mapping[str, ITokenSource],
+        asking: Asking,
         auth: Auth,
         mend: Unbroken,
         clocks: Clocks,
     ) -> None:
         self._limits = limits
-        self._upstreams = upstreams
-        self._tokens = tokens
+        self._asking = asking
         self._auth = auth
         self._mend = mend
         self._clocks = clocks
         self._clock = clocks.steady
-        self._quota = Quota()
         self._misfits = Misfits()
 
     def carry_on(self, other: Mirror) -> None:
         """Know, from now on together with ``other``, what it has learnt of quotas and wrong bytes."""
-        self._quota, self._misfits = other._quota, other._misfits
+        self._asking.carry_on(other._asking)
+        self._misfits = other._misfits
 
     async def pull(self, route: Route, target: Target, caller: Caller) -> Answer:
         """The answer to a GET or HEAD of ``route``; raises `RegistryError`."""
@@ -109,12 +105,12 @@ class Mirror:
     ) -> tuple[bytes | None, Reply]:
         """The answer to a credential, which is taken anew where one of ours was refused."""
         authorization = await self._auth.credential(target, caller, _scopes(route, target))
-        reply = await self._ask(route, target, caller, authorization, avoid)
+        reply = await self._asking.ask(route, target, caller, authorization, avoid)
         if authorization is not None and _refuses_us(target, reply):
             reply.body.drop()
-            self._tokens[target.upstream.name].forget(authorization)
+            self._asking.tokens(target).forget(authorization)
             authorization = await self._auth.credential(target, caller, _scopes(route, target))
-            reply = await self._ask(route, target, caller, authorization, avoid)
+            reply = await self._asking.ask(route, target, caller, authorization, avoid)
         return authorization, reply
 
     async def _answer(
@@ -152,7 +148,7 @@ class Mirror:
             return answer
         ask = ahead = None
         if stream.is_mendable:
-            upstream = self._upstreams[target.upstream.name]
+            upstream = self._asking.upstream(target)
             ask = self._asker(route, target, caller, upstream.again)
             ahead = self._asker(route, target, caller, partial(upstream.fetch, b"GET"))
         body = self._mend(stream.reply, stream.span, stream.course, ask, target.upstream, ahead)
@@ -189,61 +185,9 @@ class Mirror:
         if reply.status != 401 or reply.redirected or authorization is None:
             return reply
         reply.body.drop()
-        tokens = self._tokens[target.upstream.name]
+        tokens = self._asking.tokens(target)
         tokens.forget(authorization)
         return await part(await tokens.bearer(scopes))
-
-    async def _ask(
-        self,
-        route: Route,
-        target: Target,
-        caller: Caller,
-        authorization: bytes | None,
-        avoid: frozenset[str],
-    ) -> Reply:
-        key = self._quota_key(route, target, caller, authorization)
-        self._heed_quota(target, key)
-        headers = content.request_headers(route, caller, authorization)
-        upstream = self._upstreams[target.upstream.name]
-        path = content.request_target(route, target)
-        try:
-            reply: Reply = await upstream.fetch(caller.method, path, headers, avoid)
-        except BaseException:
-            # A client that left among them: whoever waits for this probe would wait for nothing.
-            self._quota.release(key)
-            raise
-        self._note_quota(key, reply)
-        return reply
-
-    # Quota
-
-    def _quota_key(
-        self, route: Route, target: Target, caller: Caller, authorization: bytes | None
-    ) -> tuple[str, str] | None:
-        """Whose pulls this request spends, where they are ours; a HEAD spends none."""
-        if route.kind is not Kind.MANIFEST or caller.is_head:
-            return None
-        credential = self._tokens[target.upstream.name].credential(authorization)
-        return None if credential is None else (target.upstream.name, credential)
-
-    def _heed_quota(self, target: Target, key: tuple[str, str] | None) -> None:
-        seconds = None if key is None else self._quota.wait(key, self._clock.seconds())
-        if key is not None and seconds is not None:
-            raise TOOMANYREQUESTS.error(
-                f"{target.upstream.name} has no pulls left for this mirror's {key[1]} access",
-                headers=(("Retry-After", str(seconds)),),
-            )
-
-    def _note_quota(self, key: tuple[str, str] | None, reply: Reply) -> None:
-        if key is None:
-            return
-        if reply.status == 429 and not reply.redirected:
-            told = reply.header(b"retry-after")
-            self._quota.remember(key, self._clock.seconds(), told, wall_clock=self._clocks.wall())
-        elif reply.status < 400 or reply.status == 404:
-            self._quota.forget(key)
-        else:
-            self._quota.release(key)
 
     # Wrong bytes
 
@@ -293,7 +237,7 @@ class Mirror:
             return reply.length
         headers = content.request_headers(route, caller, authorization)
         probe: HeaderLines = [*headers, (b"Range", b"bytes=0-0")]
-        upstream = self._upstreams[target.upstream.name]
+        upstream = self._asking.upstream(target)
         try:
             answer: Reply = await upstream.fetch(b"GET", content.request_target(route, target), probe)
         except UpstreamError:
@@ -319,7 +263,7 @@ class Mirror:
             raise unavailable(target.upstream.name, error) from None
 
     async def _search(self, route: Route, target: Target) -> Answer:
-        reply: Reply = await self._upstreams[target.upstream.name].search(route.query)
+        reply: Reply = await self._asking.upstream(target).search(route.query)
         if reply.status != 200:
             return await refusal(reply, route.kind, self._clocks)
         body = await reply.body.read(MAX_SEARCH)

@@ -6,14 +6,31 @@ Owns what is known of twistd's own command line.  Knows nothing of settings.
 
 from __future__ import annotations
 
+import platform
 import sys
 from typing import NoReturn
 
+import cryptography
+from OpenSSL import SSL
 from twisted.logger import Logger
 from twisted.python.usage import UsageError
 from twisted.scripts._twistd_unix import ServerOptions
 
+import twisted
+from docxy import __version__
+
 _log = Logger()
+
+
+def versions() -> dict[str, str]:
+    """What this process is made of: ``version`` is docxy's own."""
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "twisted": twisted.__version__,
+        "cryptography": cryptography.__version__,
+        "openssl": SSL.SSLeay_version(SSL.SSLEAY_VERSION).decode("ascii").split(" ")[1],
+    }
 
 
 class ReadOptions(ServerOptions):

@@ -19,16 +19,19 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.web.resource import IResource
 
+from docxy.asking import Asking
 from docxy.auth import Auth
 from docxy.daemon import Listener, Load, MirrorService, pair_of
 from docxy.handover import Succession
 from docxy.inheritance import inherited
 from docxy.interfaces import Clocks
+from docxy.metrics import Metrics, Values
 from docxy.mirror import Mirror
 from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
 from docxy.policy.hosts import parse_host
 from docxy.policy.limits import ConnectionCounter, RelayCounter
+from docxy.process import versions
 from docxy.settings.values import Settings
 from docxy.tls.client import ClientTrust
 from docxy.tls.endpoints import is_tls, parse_listener, port_of
@@ -39,6 +42,7 @@ from docxy.upstream.fetch import Upstream
 from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.parallel import body_maker
 from docxy.upstream.tokens import TokenSource
+from docxy.web.admin import AdminResource, AdminSite, metrics_page
 from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
 from docxy.web.hashing import InThread
@@ -51,6 +55,7 @@ from docxy.web.request import MirrorRequest
 from docxy.web.search import SearchResource
 from docxy.web.site import MirrorSite, Served, url_tree
 from docxy.web.token import TokenResource
+from docxy.web.traffic import Traffic
 
 
 def _now() -> datetime:
@@ -64,6 +69,7 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
     ``load`` reads the settings anew for a reload.  Raises `SettingsError`.
     """
     wiring = Wiring(reactor, settings)
+    admin = () if settings.admin.listen is None else (settings.admin.listen,)
     inheritance = inherited(os.environ)
 
     def listener(text: str, key: str, site: MirrorSite) -> Listener:
@@ -75,6 +81,7 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
         for key, texts, site in (
             ("server.listen", settings.server.listen, wiring.mirror_site),
             ("server.redirect", settings.server.redirect, wiring.redirect_site),
+            ("admin.listen", admin, wiring.admin_site),
         )
         for text in texts
     ]
@@ -118,6 +125,8 @@ class Wiring:
         limits = settings.limits
         self.certificates = Certificates(_now, pair_of(settings))
         self.relays = RelayCounter(limits.relays, limits.relays_per_client)
+        self.metrics = Metrics(versions())
+        self._traffic = Traffic(self.metrics)
         self._reactor = reactor
         self._asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
         self._connections = ConnectionCounter(limits.connections, limits.connections_per_client)
@@ -126,6 +135,8 @@ class Wiring:
         self._outwards = self._reach_out(settings)
         self.mirror_site = MirrorSite(self._mirrored(settings, self._outwards), self._connections, reactor)
         self.redirect_site = MirrorSite(self._redirected(settings), self._connections, reactor)
+        self.admin_site = AdminSite(self._administered(settings), reactor)
+        self._measure(settings)
 
     def renew(self, settings: Settings) -> None:
         """
@@ -138,6 +149,8 @@ class Wiring:
         new.mirror.carry_on(old.mirror)
         self.mirror_site.served = self._mirrored(settings, new)
         self.redirect_site.served = self._redirected(settings)
+        self.admin_site.served = self._administered(settings)
+        self._traffic.expect(upstream.name for upstream in settings.upstreams)
         self.relays.set_limits(limits.relays, limits.relays_per_client)
         self._asks.set_limits(limits.asks, limits.asks_per_client)
         self._connections.set_limits(limits.connections, limits.connections_per_client)
@@ -160,12 +173,13 @@ class Wiring:
         addressing = Addressing(settings)
         auth = Auth(settings, addressing, upstreams, tokens, clocks)
         mend = body_maker(settings.limits, self._reactor)
-        mirror = Mirror(settings.limits, upstreams, tokens, auth, mend, clocks)
+        asking = Asking(upstreams, tokens, clocks, self.metrics)
+        mirror = Mirror(settings.limits, asking, auth, mend, clocks)
         return _Outwards(upstreams, tokens, tuple(agents), addressing, auth, mirror)
 
     def _mirrored(self, settings: Settings, outwards: _Outwards) -> Served:
         reactor, addressing, mirror, asks = self._reactor, outwards.addressing, outwards.mirror, self._asks
-        front = Front(settings.server, self.certificates.names, reactor)
+        front = Front(settings.server, self.certificates.names, reactor, self._traffic)
         relaying = Relaying(self.relays, reactor, _threads(reactor), settings.limits.client_stall)
         logins = BasicLogins(outwards.auth, self._logins)
         repo = RepoResource(front, addressing, mirror, relaying, logins)
@@ -181,7 +195,7 @@ class Wiring:
         return Served(settings, front, find)
 
     def _redirected(self, settings: Settings) -> Served:
-        front = Front(settings.server, self.certificates.names, self._reactor)
+        front = Front(settings.server, self.certificates.names, self._reactor, self._traffic)
 
         def public_url(request: MirrorRequest) -> str:
             public = [url for url in settings.server.public_urls if url.startswith("https:")]
@@ -189,8 +203,29 @@ class Wiring:
 
         # Everybody may be told where the mirror is; who may use it is judged there.
         open_server = replace(settings.server, allow=())
-        open_front = Front(open_server, self.certificates.names, self._reactor)
+        open_front = Front(open_server, self.certificates.names, self._reactor, self._traffic)
         return Served(settings, open_front, to_redirect(RedirectResource(front, public_url)))
+
+    def _administered(self, settings: Settings) -> Served:
+        # Whom the mirror trusts to speak for others is nobody here.
+        own = replace(settings, server=replace(settings.server, trusted_proxies=(), allow=()))
+        front = Front(own.server, self.certificates.names, self._reactor, self._traffic)
+        resource = AdminResource({b"/metrics": metrics_page(self.metrics)})
+        return Served(own, front, lambda request: resource)
+
+    def _measure(self, settings: Settings) -> None:
+        """Show what is looked at when somebody asks."""
+
+        def expiry() -> Values:
+            seconds = self.certificates.seconds_left()
+            return {} if seconds is None else {(): seconds}
+
+        self._traffic.expect(upstream.name for upstream in settings.upstreams)
+        metrics = self.metrics
+        metrics.before(self._traffic.settle)
+        metrics.gauge("docxy_relays_active", "Relays under way.", ("upstream",), self._traffic.active)
+        text = "Seconds until the first certificate of a listener expires."
+        metrics.gauge("docxy_certificate_expiry_seconds", text, (), expiry)
 
 
 def _threads(reactor: Any) -> InThread:

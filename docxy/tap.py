@@ -40,9 +40,9 @@ class Options(usage.Options):
         ["key", None, None, "Its private key, PEM, not encrypted (default: /etc/docxy/tls/privkey.pem)."],
         ["log-format", None, None, "text or json (default: text)."],
         ["log-level", None, None, "debug, info, warn or error (default: info)."],
+        ["admin", None, None, "Endpoint for /metrics and /status (default: none)."],
         ["cache", None, None, "Not in this version."],
         ["cache-size", None, None, "Not in this version."],
-        ["admin", None, None, "Not in this version."],
         ["acme", None, None, "Not in this version."],
     ]
 

@@ -31,6 +31,7 @@ LAYERS = (
     "store",
     "answers",
     "content",
+    "asking",
     "auth",
     "mirror",
     "web",

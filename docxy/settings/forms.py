@@ -158,6 +158,12 @@ def network(text: str) -> Network:
     raise Malformed(f"{shown(text)} is not a network", remedy)
 
 
+def is_loopback(text: str) -> bool:
+    """Whether ``text`` is an address of this machine alone."""
+    address = _address(text)
+    return address is not None and address.is_loopback
+
+
 def source_address(text: str) -> str:
     """An address of this machine.  :raises Malformed: for names, zones and the unspecified address."""
     address = _address(text)

@@ -17,6 +17,7 @@ from docxy.settings import forms
 from docxy.settings.tables import Table
 from docxy.settings.upstreams import read_upstreams
 from docxy.settings.values import (
+    AdminSettings,
     LimitSettings,
     LogSettings,
     Network,
@@ -46,17 +47,23 @@ def read(mapping: Mapping[str, object]) -> Settings:
     """
     root = Table("", "", mapping)
     tls = _read_tls(root.table("tls"))
+    server = _read_server(root.table("server"), tls)
     settings = Settings(
-        server=_read_server(root.table("server"), tls),
+        server=server,
         upstreams=read_upstreams(root),
         tls=tls,
         limits=_read_limits(root.table("limits")),
         log=_read_log(root.table("log")),
+        admin=_read_admin(root.table("admin"), server),
     )
     _check_secret(settings)
     _check_accounts(settings)
     _check_default(settings.upstreams)
-    warnings = (*_server_warnings(settings, root.table("server")), *_upstream_warnings(settings.upstreams))
+    warnings = (
+        *_server_warnings(settings, root.table("server")),
+        *_upstream_warnings(settings.upstreams),
+        *_admin_warnings(settings.admin),
+    )
     return replace(settings, warnings=warnings)
 
 
@@ -87,6 +94,14 @@ def _read_log(table: Table) -> LogSettings:
         format=cast("_Format", table.word("format", "text", "json") or default.format),
         level=cast("_Level", table.word("level", "debug", "info", "warn", "error") or default.level),
     )
+
+
+def _read_admin(table: Table, server: ServerSettings) -> AdminSettings:
+    listen = table.value("listen", forms.endpoint)
+    for name, listeners in (("listen", server.listen), ("redirect", server.redirect)):
+        if listen in listeners:
+            raise table.error("listen", f"{listen} is in server.{name} too", "choose another port or path")
+    return AdminSettings(listen)
 
 
 def _read_server(table: Table, tls: TLSSettings) -> ServerSettings:
@@ -177,6 +192,25 @@ def _server_warnings(settings: Settings, table: Table) -> Iterator[str]:
         yield "server.trusted_proxies: any client may claim any address; list your proxies alone"
     if settings.tls.cert and not any(own_certificate(listener) for listener in server.listen):
         yield "tls.cert: no listener uses it; only ssl: listeners without key arguments do"
+
+
+def _admin_warnings(admin: AdminSettings) -> Iterator[str]:
+    if admin.listen is not None and _is_open(admin.listen):
+        yield (
+            f"admin.listen: {admin.listen} shows who pulls what to everybody who reaches it; "
+            "listen on loopback or unix:, or guard it by a firewall"
+        )
+
+
+def _is_open(listener: str) -> bool:
+    """Whether an endpoint may be reached from other machines; of an inherited socket nothing is known."""
+    kind, *arguments = _FIELDS.split(listener)
+    if kind in ("unix", "systemd") or arguments[:1] == ["systemd"]:
+        return False
+    named = [one.removeprefix("interface=") for one in arguments if one.startswith("interface=")]
+    positional = [one for one in arguments[1:] if "=" not in one]
+    interface = (named or positional or [""])[0].replace("\\", "")
+    return not forms.is_loopback(interface)
 
 
 def _upstream_warnings(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[str]:

@@ -56,6 +56,7 @@ WAYS = (
     Way("behind-proxy", "DOCXY_BEHIND_PROXY", "server", "trusted_proxies", repeats=True),
     Way("log-format", "DOCXY_LOG_FORMAT", "log", "format"),
     Way("log-level", "DOCXY_LOG_LEVEL", "log", "level"),
+    Way("admin", "DOCXY_ADMIN", "admin", "listen"),
 )
 """Settings that are one value or one list of words."""
 
@@ -64,7 +65,6 @@ UPSTREAM = Way("upstream", "DOCXY_UPSTREAM", "", "upstream", repeats=True)
 LATER_WAYS = (
     Way("cache", "DOCXY_CACHE", "cache", ""),
     Way("cache-size", "DOCXY_CACHE_SIZE", "cache", ""),
-    Way("admin", "DOCXY_ADMIN", "admin", ""),
     Way("acme", "DOCXY_ACME", "acme", ""),
 )
 """Flags and variables whose part does not exist yet."""

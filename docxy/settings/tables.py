@@ -17,7 +17,7 @@ from docxy.settings.values import SettingsError
 T = TypeVar("T")
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "": ("server", "tls", "upstream", "network", "limits", "log"),
+    "": ("server", "tls", "upstream", "network", "limits", "log", "admin"),
     "server": ("listen", "redirect", "public_url", "trusted_proxies", "drain", "secret_path", "allow"),
     "tls": ("cert", "key"),
     "upstream": (
@@ -59,11 +59,12 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "mend_attempts",
     ),
     "log": ("format", "level"),
+    "admin": ("listen",),
 }
 """Every table and its keys; the table without a name is the file itself."""
 
 LATER: Mapping[str, tuple[str, ...]] = {
-    "": ("cache", "acme", "access", "admin"),
+    "": ("cache", "acme", "access"),
 }
 """Keys whose part does not exist yet."""
 

@@ -137,6 +137,7 @@ class UnbrokenBody:
 
     def _stop(self) -> None:
         self._ended = True
+        self._course.mending.discard(self)
         if self._ticks.running:
             self._ticks.stop()
         waiting, self._waiting = self._waiting, None
@@ -151,8 +152,7 @@ class UnbrokenBody:
 
     def _take(self, part: Part) -> None:
         """Let the present reply's body deliver."""
-        if self._reply.host not in self._course.hosts:
-            self._course.hosts.append(self._reply.host)
+        self._course.comes(self, self._reply.host)
         self._span = part.span
         if self._position == part.span.end:
             self._reply.body.drop()
@@ -205,7 +205,7 @@ class UnbrokenBody:
         if self._span.end is None and reason.check(ResponseDone) and leg.is_rest and not leg.skip:
             self._finish()
         elif is_untold and self._loss is not None:
-            self._give_up("it ends here")  # for the second time: the sink may know that it is whole
+            self._give_up("short", "it ends here")  # for the second time: the sink may know that it is whole
         elif reason.check(ResponseDone, PotentialDataLoss):
             self._loss = reason if is_untold else None
             self._mend("short", "it ended early")
@@ -242,10 +242,10 @@ class UnbrokenBody:
         self._note_progress()
         wait = None if self._ask is None else self._budget.failed(self._willing_time(), retry_after)
         if wait is None:
-            self._give_up(why)
+            self._give_up(cause, why)
             return
         self._avoid_sender()
-        self._course.resumes[cause] += 1
+        self._course.mends(self, cause)
         _log.warn(
             "{host}: {why} at byte {position}; asked again in {wait:.1f} s",
             host=self._reply.host,
@@ -275,12 +275,12 @@ class UnbrokenBody:
         if self._ended:
             failure.trap(CancelledError, UpstreamError)
         elif failure.check(UpstreamRefused):
-            self._give_up(str(failure.value))
+            self._give_up("refused", str(failure.value))
         elif failure.check(UpstreamError):
             self._mend("unanswered", str(failure.value))
         else:
             _log.failure("a body could not be asked for again", failure=failure)
-            self._give_up("it could not be asked for again")
+            self._give_up("unanswered", "it could not be asked for again")
 
     def _answered(self, reply: Reply) -> None:
         self._asking = None
@@ -309,7 +309,7 @@ class UnbrokenBody:
 
     def _refused(self, reply: Reply) -> None:
         if reply.status in (401, 403, 404) and not reply.redirected and reply.host == self._care.home:
-            self._give_up(f"upstream answered with status {reply.status} to a resume")
+            self._give_up("refused", f"upstream answered with status {reply.status} to a resume")
             return
         wait = told_wait(reply.header(b"retry-after"), reply.header(b"date"))
         self._mend("refused", f"status {reply.status}", wait)
@@ -319,7 +319,8 @@ class UnbrokenBody:
     def _finish(self) -> None:
         self._end(Failure(ResponseDone()))
 
-    def _give_up(self, why: str) -> None:
+    def _give_up(self, cause: str, why: str) -> None:
+        self._course.broken = cause
         # Where nothing tells the end, the sink may know by the digest that all is there.
         self._end(self._loss or Failure(UpstreamBroken(why)))
 

@@ -246,6 +246,7 @@ class MirrorChannel(HTTPChannel):
         self._deadline = self.callLater(LINGER, self.loseConnection)
 
     def _log_refused(self, error: RegistryError, size: int) -> None:
+        self.site.count_refused(error.status)
         # What was asked for is not told: it was not read to its end, or made no sense.
         _log.info(
             ACCESS,

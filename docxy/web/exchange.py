@@ -7,6 +7,7 @@ place where a coroutine serves a request: a client that leaves cancels it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -18,14 +19,16 @@ from twisted.python.failure import Failure
 from twisted.web.server import NOT_DONE_YET
 
 from docxy.answers import Answer
-from docxy.interfaces import HeaderLines
+from docxy.interfaces import Course, HeaderLines
 from docxy.log import ACCESS
 from docxy.oci.errors import UNAVAILABLE, UNKNOWN, RegistryError
 from docxy.oci.routes import Route
 from docxy.policy.addressing import Target
 from docxy.policy.secret import SecretPath
+from docxy.web.relay import BodyRelay
 from docxy.web.request import MirrorRequest
 from docxy.web.status import phrase
+from docxy.web.traffic import Traffic
 
 _log = Logger()
 
@@ -40,17 +43,23 @@ class Exchange:
     """
     What is known of one request while it is served.
 
-    ``client`` is its believed address; ``sent`` counts body bytes; ``secret``
-    is what its event must not tell, whatever was made of the request.
+    ``client`` is its believed address; ``kind`` is its route's where that leads
+    to an upstream; ``traffic`` counts it; ``secret`` is what its event must
+    not tell, whatever was made of the request.
     """
 
     def __init__(
-        self, request: MirrorRequest, client: str, clock: IReactorTime, secret: SecretPath = _NO_SECRET
+        self,
+        request: MirrorRequest,
+        client: str,
+        clock: IReactorTime,
+        traffic: Traffic,
+        secret: SecretPath = _NO_SECRET,
     ) -> None:
         self.request = request
         self.client = client
-        self.sent = 0
-        self.resumes = 0
+        self.kind = "other"
+        self.is_transfer = False
         self.source = "self"
         self.error = ""
         self.upstream = ""
@@ -58,18 +67,43 @@ class Exchange:
         self.reference = ""
         self._secret = secret
         self._clock = clock
+        self._traffic = traffic
         self._started = clock.seconds()
+        self._written = 0
+        self._relay: BodyRelay | None = None
+        self._course = Course()
         self.gone = False
         self._ended = False
 
     def concerns(self, route: Route, target: Target) -> None:
         """Name in the log what the request is about, as upstream spells it."""
+        self.kind = route.kind.value
         self.upstream = target.upstream.name
         self.repository = str(target.repository or "")
         self.reference = str(route.reference or "")
 
+    def follows(self, relay: BodyRelay, course: Course) -> None:
+        """The answer's body is that of ``relay``, which comes as ``course`` tells."""
+        self._relay = relay
+        self._course = course
+
+    @property
+    def sent(self) -> int:
+        """Bytes of the answer's body that were given to the client's connection."""
+        return self._written if self._relay is None else self._relay.relayed
+
+    @property
+    def mended(self) -> Counter[str]:
+        """How often its body was mended, by cause."""
+        return self._course.resumes
+
+    def broke(self, cause: str) -> None:
+        """Count a body that ended short."""
+        self._traffic.broke(self, cause)
+
     def start(self, work: Coroutine[Deferred[Any], Any, None]) -> int:
         """Serve the request by ``work``; whatever it raises becomes an answer."""
+        self._traffic.begin(self)
         serving = Deferred.fromCoroutine(work)
         self.request.notifyFinish().addErrback(self._client_left, serving)
         self.request.on_stop = partial(self._stop, serving)
@@ -112,6 +146,8 @@ class Exchange:
         if self._ended:
             return
         self._ended = True
+        status = self.request.code if self.request.startedWriting else 0
+        self._traffic.end(self, status)
         _log.info(
             ACCESS,
             access=True,
@@ -120,11 +156,11 @@ class Exchange:
             upstream=self.upstream or "-",
             repository=self._secret.hidden(self.repository) or "-",
             reference=self._secret.hidden(self.reference) or "-",
-            status=self.request.code if self.request.startedWriting else 0,
+            status=status,
             bytes=self.sent,
             duration=self._clock.seconds() - self._started,
             source=self.source,
-            resumes=self.resumes,
+            resumes=self.mended.total(),
             error=self._secret.hidden(self.error) or "-",
         )
 
@@ -144,7 +180,7 @@ class Exchange:
         if self.request.method == b"HEAD" or answer.status == 304:
             self.request.write(b"")
         else:
-            self.sent = len(answer.content)
+            self._written = len(answer.content)
             self.request.write(answer.content)
         self.request.finish()
 

@@ -20,18 +20,24 @@ from docxy.policy.secret import SecretPath
 from docxy.settings.values import ServerSettings
 from docxy.web.exchange import Exchange
 from docxy.web.request import MirrorRequest
+from docxy.web.traffic import Traffic
 
 MAX_AUTHORIZATION = 48 * 1024  # bytes; the largest tokens seen are below 40 KiB
 
 
 class Front:
-    """Reads requests for a server of ``settings`` whose certificate has ``certificate_names()``."""
+    """
+    Reads requests for a server of ``settings`` whose certificate has ``certificate_names()``.
+
+    What it serves is counted by ``traffic``.
+    """
 
     def __init__(
         self,
         settings: ServerSettings,
         certificate_names: Callable[[], tuple[str, ...]],
         clock: IReactorTime,
+        traffic: Traffic,
     ) -> None:
         self._settings = settings
         self._secret = SecretPath(settings.secret_path)
@@ -39,6 +45,7 @@ class Front:
         self._own_pages = {f"{front}{page}".encode("ascii") for front in fronts for page in ("/", "/health")}
         self.certificate_names = certificate_names
         self._clock = clock
+        self.traffic = traffic
 
     def client(self, request: MirrorRequest) -> str:
         """The client's address, from behind trusted proxies; the pages for monitors know those themselves."""
@@ -52,7 +59,7 @@ class Front:
 
     def exchange(self, request: MirrorRequest) -> Exchange:
         """The record of this request, to serve it by."""
-        return Exchange(request, self.client(request), self._clock, self._secret)
+        return Exchange(request, self.client(request), self._clock, self.traffic, self._secret)
 
     def admit(self, request: MirrorRequest) -> None:
         """Raise 403 for a client outside `server.allow`."""

@@ -13,6 +13,8 @@ beyond the announced length, ends that come twice.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer, IReactorTime
 from twisted.internet.protocol import Protocol, connectionDone
@@ -33,15 +35,29 @@ TICK = 1.0  # seconds between looks at a paused client
 
 
 class RelayEnded(Exception):
-    """The body ended before it was whole; the text says why."""
+    """
+    The body ended before it was whole; the text says why.
+
+    ``cause`` is that in a word, empty where it is upstream's and its body knows it.
+    """
+
+    cause = ""
 
 
 class Misfit(RelayEnded):
     """The bytes, ``size`` of them, are not those that the digest names."""
 
+    cause = "digest"
+
     def __init__(self, why: str, size: int) -> None:
         super().__init__(why)
         self.size = size
+
+
+class ClientStalled(RelayEnded):
+    """The client took nothing for too long."""
+
+    cause = "client"
 
 
 @implementer(IPushProducer)
@@ -65,6 +81,7 @@ class BodyRelay(Protocol):
         self._open = True
         self._client_waits = True
         self._hash_waits = True
+        self._is_concluding = False
         self._client_stall = client_stall
         self._paused_for = 0.0
         self._ticks = LoopingCall(self._tick)
@@ -73,6 +90,13 @@ class BodyRelay(Protocol):
     def verify(self, verifier: Verifier, in_thread: InThread) -> None:
         """Hold the end of the body back until ``verifier`` has found it right."""
         self._verifier = ThreadedVerifier(verifier, in_thread, self._hash_drained)
+
+    @property
+    def waits_for(self) -> Literal["client", "hash", "upstream"]:
+        """Who has to do something before it can go on."""
+        if not self._client_waits:
+            return "client"
+        return "hash" if self._is_concluding or not self._hash_waits else "upstream"
 
     # From upstream
 
@@ -122,6 +146,7 @@ class BodyRelay(Protocol):
         elif self._verifier is None:
             self._finish()
         else:
+            self._is_concluding = True
             self._verifier.finish().addCallbacks(self._fits, self._misfits)
 
     def _fits(self, _: None) -> None:
@@ -211,7 +236,7 @@ class BodyRelay(Protocol):
         close(self)
         self._request.unregisterProducer()
         self._request.channel.abort()
-        self.done.errback(RelayEnded(f"the client took nothing for {self._client_stall:g} s"))
+        self.done.errback(ClientStalled(f"the client took nothing for {self._client_stall:g} s"))
 
 
 def _why(reason: Failure) -> str:

@@ -57,6 +57,7 @@ class RepoResource(Resource):
         exchange.concerns(request.route, target)
         client = bucket(exchange.client)
         self._relaying.counter.take(client)
+        exchange.is_transfer = True
         try:
             pull = partial(self._mirror.pull, request.route)
             answer = await self._logins.watch(client, target, caller, pull)
@@ -81,13 +82,12 @@ class RepoResource(Resource):
         relay = BodyRelay(request, answer.length, self._relaying.clock, self._relaying.client_stall)
         if stream.verifier is not None:
             relay.verify(stream.verifier, self._relaying.in_thread)
+        exchange.follows(relay, stream.course)
         stream.reply.body.deliver(relay)
         try:
             await relay.done
         except RelayEnded as ended:
+            exchange.broke(ended.cause or stream.course.broken or "short")
             exchange.error = f"{', '.join(dict.fromkeys(stream.course.hosts))}: {ended}"
             if isinstance(ended, Misfit):
                 self._mirror.note_misfit(request.route, target, stream.course, ended.size)
-        finally:
-            exchange.sent = relay.relayed
-            exchange.resumes = stream.course.resumes.total()

@@ -146,6 +146,10 @@ class MirrorSite(Site):
 
     # Requests
 
+    def count_refused(self, status: int) -> None:
+        """A connection was refused before there was a request."""
+        self.served.front.traffic.refused(status)
+
     def resource_for(self, request: MirrorRequest) -> IResource:
         """The resource that serves this request; a refusal is one too."""
         front = self.served.front

@@ -46,6 +46,7 @@ class TokenResource(Resource):
             self._auth.token_target(request.route, caller, ())
             raise
         found = self._auth.token_target(request.route, caller, params)
+        exchange.kind = request.route.kind.value
         exchange.upstream = found.upstream.name
         exchange.repository = next((scope.name for scope in found.scopes if scope.is_repository), "")
         client = bucket(exchange.client)

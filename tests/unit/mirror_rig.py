@@ -13,8 +13,10 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.answers import Answer, Caller, Stream
+from docxy.asking import Asking
 from docxy.auth import Auth
 from docxy.interfaces import Ask, Clocks, Course, HeaderLines, IBody, Reply, Span
+from docxy.metrics import Metrics
 from docxy.mirror import Mirror
 from docxy.oci.challenges import Challenge
 from docxy.oci.challenges import parse as parse_challenges
@@ -66,7 +68,9 @@ class Rig:
         self.auth = Auth(settings, self.addressing, self.upstreams, self.tokens, clocks)
         self.asks: list[Ask | None] = []
         self.aheads: list[Ask | None] = []
-        self.mirror = Mirror(LimitSettings(), self.upstreams, self.tokens, self.auth, self._mend, clocks)
+        self.metrics = Metrics({})
+        self.asking = Asking(self.upstreams, self.tokens, clocks, self.metrics)
+        self.mirror = Mirror(LimitSettings(), self.asking, self.auth, self._mend, clocks)
 
     def _mend(
         self,

@@ -9,7 +9,8 @@ from twisted.logger import LogLevel
 from twisted.python import failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from docxy.process import GivenUp, give_up, twistd_options
+from docxy import __version__
+from docxy.process import GivenUp, give_up, twistd_options, versions
 from tests.unit.web.rig import Logged
 
 
@@ -65,3 +66,14 @@ class GiveUpTests(SynchronousTestCase):
         """A process without stderr ends all the same."""
         self.patch(sys, "__stderr__", None)
         self.give_up()
+
+
+class VersionTests(SynchronousTestCase):
+    """What the process is made of."""
+
+    def test_versions(self) -> None:
+        """Each part's version begins with a number; the first is docxy's own."""
+        found = versions()
+        self.assertEqual(list(found), ["version", "python", "twisted", "cryptography", "openssl"])
+        self.assertEqual(found["version"], __version__)
+        self.assertEqual([one for one in found.values() if not one[0].isdigit()], [])

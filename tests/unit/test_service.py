@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, cast
 
+from docxy import __version__
 from docxy.service import https_url
 from docxy.settings.forms import network
-from docxy.settings.values import SettingsError, TLSSettings
+from docxy.settings.values import AdminSettings, SettingsError, TLSSettings
 from tests.unit.service_rig import Reactor, ServiceCase, settings
 from tests.unit.web.rig import Connection, address
 
@@ -98,3 +99,33 @@ class RedirectTests(ServiceCase):
         self.build(replace(found, server=replace(found.server, allow=nobody)))
         self.assertEqual(self.connect(0).get("/v2/").status, 403)
         self.assertEqual(self.connect(1).get("/").status, 308)
+
+
+class AdminTests(ServiceCase):
+    """The admin listener beside the others."""
+
+    LISTEN = "tcp:9100:interface=127.0.0.1"
+
+    def test_metrics(self) -> None:
+        """It tells of what the others serve, of the process and of the certificate, and is no mirror."""
+        self.build(settings(admin=AdminSettings(self.LISTEN), tls=self.pair("cert.example")))
+        self.assertEqual([server[0] for server in self.reactor.tcpServers], [5000, 9100])
+        self.connect(0).get("/health")
+        told = self.connect(1).get("/metrics").body.decode()
+        self.assertIn('docxy_requests_total{kind="other",status="200",upstream="none"} 1.0\n', told)
+        self.assertIn('docxy_relays_active{upstream="docker.io"} 0.0\n', told)
+        self.assertRegex(told, r"\ndocxy_certificate_expiry_seconds \d")
+        self.assertIn(f'version="{__version__}"', told)
+        self.assertEqual(self.connect(1).get("/health").status, 404)
+        self.assertEqual(self.connect(0).get("/metrics").status, 404)
+
+    def test_no_certificate(self) -> None:
+        """Without a certificate there is no expiry."""
+        self.build(settings(admin=AdminSettings(self.LISTEN)))
+        self.assertNotIn("\ndocxy_certificate_expiry_seconds ", self.connect(1).get("/metrics").body.decode())
+
+    def test_taken(self) -> None:
+        """A taken port is told by its setting."""
+        self.reactor.taken = 9100
+        error = self.assertRaises(SettingsError, self.build, settings(admin=AdminSettings(self.LISTEN)))
+        self.assertEqual(error.key, "admin.listen")

@@ -144,6 +144,6 @@ class RenewedTests(ServiceCase):
         """What was learnt of quotas and wrong bytes is kept, and old connections are given up."""
         old = self.outwards()
         self.service.reload()
-        self.assertIs(self.outwards().mirror._quota, old.mirror._quota)
+        self.assertIs(self.outwards().mirror._asking._quota, old.mirror._asking._quota)
         self.assertIs(self.outwards().mirror._misfits, old.mirror._misfits)
         self.assertEqual([agent._pool.cachedConnectionTimeout for agent in old.agents], [0])

@@ -78,7 +78,7 @@ class ExampleTests(SynchronousTestCase):
         self.assertEqual(len(settings.upstreams), 3)
         hub = mapping["upstream"][0]
         self.assertEqual(set(hub), set(KEYS["upstream"]))
-        for table in ("server", "tls", "network", "limits", "log"):
+        for table in ("server", "tls", "network", "limits", "log", "admin"):
             self.assertEqual(tuple(mapping[table]), KEYS[table])
 
     def test_comments_are_the_defaults(self) -> None:

@@ -212,6 +212,11 @@ class NetworkTests(FormsTestCase):
         fault = self.assertRaises(Malformed, forms.network, "10.1.2.3/8")
         self.assertEqual(fault.remedy, "write 10.0.0.0/8")
 
+    def test_loopback(self) -> None:
+        """This machine alone is loopback; names are not looked up."""
+        texts = ("127.0.0.1", "127.9.9.9", "::1", "0.0.0.0", "::", "", "localhost", "192.0.2.7")
+        self.assertEqual([one for one in texts if forms.is_loopback(one)], ["127.0.0.1", "127.9.9.9", "::1"])
+
     def test_source(self) -> None:
         """Connections leave from one real address."""
         self.check_right(forms.source_address, {"192.0.2.7": "192.0.2.7", "2001:DB8::1": "2001:db8::1"})

@@ -215,6 +215,24 @@ class PartsTests(ReaderTestCase):
         )
 
 
+class AdminTests(ReaderTestCase):
+    """The listener for those who watch."""
+
+    def test_admin(self) -> None:
+        """It is off unless it is asked for, and is one endpoint that nothing else listens on."""
+        self.assertIsNone(read({}).admin.listen)
+        self.assertEqual(read({"admin": {"listen": "unix:/x"}}).admin.listen, "unix:/x")
+        end = "; choose another port or path"
+        for name in ("listen", "redirect"):
+            self.check_error(
+                f"admin.listen: tcp:80 is in server.{name} too{end}",
+                admin={"listen": "tcp:80"},
+                server={"listen": "tcp:81", "public_url": "https://a.example"} | {name: "tcp:80"},
+            )
+        self.assertRaises(SettingsError, read, {"admin": {"listen": ["tcp:1"]}})
+        self.assertRaises(SettingsError, read, {"admin": {"listen": "9100"}})
+
+
 class WarningTests(SynchronousTestCase):
     """What is allowed, and said once at start."""
 
@@ -241,3 +259,18 @@ class WarningTests(SynchronousTestCase):
             {"upstream": [{"name": "a", "url": ["https://a.example", "http://b.example"]}]}
         ).warnings
         self.assertTrue(warning.startswith("upstream[a].url: http://b.example is not encrypted"))
+
+    def test_open_admin(self) -> None:
+        """An admin listener that others may reach is said, with its endpoint."""
+        for listen in (
+            "tcp:9100:interface=127.0.0.1",
+            "tcp:9100:127.0.0.1",
+            "tcp:9100:interface=\\:\\:1",
+            "unix:/run/docxy/admin.sock:mode=660",
+            "systemd:domain=INET:index=0",
+            "ssl:systemd:domain=INET:index=0",
+        ):
+            self.assertEqual(read({"admin": {"listen": listen}}).warnings, (), listen)
+        for listen in ("tcp:9100", "tcp:9100:interface=192.0.2.7", "tcp:9100:interface=\\:\\:", "tcp6:9100"):
+            (warning,) = read({"admin": {"listen": listen}}).warnings
+            self.assertIn(f"admin.listen: {listen} shows who pulls what", warning)

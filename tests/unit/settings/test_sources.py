@@ -314,7 +314,6 @@ class RefusedTests(SourcesTestCase):
         end = "is of a part that this version lacks; remove it"
         self.check_error(f"--cache: {end}", {"cache": "/var/cache"})
         self.check_error(f"DOCXY_CACHE_SIZE: {end}", CACHE_SIZE="1G")
-        self.check_error(f"DOCXY_ADMIN: {end}", ADMIN="tcp:9100")
         self.check_error(f"--acme: {end}", {"acme": "mirror.example.com"})
         self.check_error(f"DOCXY_ACME: {end}", ACME="mirror.example.com")
         self.write("docxy.toml", "[acme]\nx = 1\n")
@@ -336,7 +335,7 @@ class RefusedTests(SourcesTestCase):
         environ = {"DOCXY_LISTENN": "x", "DOCXY_PORT_443_TCP": "x", "DOXCY_LISTEN": "x", "HOME": "/"}
         expected = "DOCXY_LISTENN: is unknown and has no effect; DOCXY_LISTEN is known"
         self.assertEqual(load({}, environ, self.places).warnings, (expected,))
-        later = {"DOCXY_CACH": "x", "DOCXY_ADMINS": "x", "DOCXY_ACM": "x"}
+        later = {"DOCXY_CACH": "x", "DOCXY_ACM": "x"}
         self.assertEqual(load({}, later, self.places).warnings, ())
 
     def test_default_places(self) -> None:

@@ -25,8 +25,10 @@ from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.resource import IResource
 from zope.interface import implementer
 
+from docxy.asking import Asking
 from docxy.auth import Auth
 from docxy.interfaces import Clocks
+from docxy.metrics import Metrics
 from docxy.mirror import Mirror
 from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
@@ -44,6 +46,7 @@ from docxy.web.repo import Relaying, RepoResource
 from docxy.web.search import SearchResource
 from docxy.web.site import MirrorSite, Served, url_tree
 from docxy.web.token import TokenResource
+from docxy.web.traffic import Traffic
 
 PUBLIC = "https://mirror.example.com"
 HOST = "mirror.example.com"
@@ -266,7 +269,9 @@ class Rig:
         each = self.settings.upstreams
         self.upstreams = {one.name: FakeUpstream() for one in each}
         self.tokens = {one.name: FakeTokenSource(one) for one in each}
-        self.front = Front(self.settings.server, lambda: self.names, self.clock)
+        self.metrics = Metrics({})
+        self.traffic = Traffic(self.metrics)
+        self.front = Front(self.settings.server, lambda: self.names, self.clock, self.traffic)
         limits = self.settings.limits
         self.relays = RelayCounter(limits.relays, limits.relays_per_client)
         self.asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
@@ -283,7 +288,8 @@ class Rig:
         auth = Auth(self.settings, addressing, self.upstreams, self.tokens, clocks)
         limits = self.settings.limits
         mend = body_maker(limits, self.clock)
-        mirror = Mirror(limits, self.upstreams, self.tokens, auth, mend, clocks)
+        asking = Asking(self.upstreams, self.tokens, clocks, self.metrics)
+        mirror = Mirror(limits, asking, auth, mend, clocks)
         relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall)
         logins = Logins(self.clock)
         basic = BasicLogins(auth, logins)

@@ -32,7 +32,8 @@ class Serving(Resource):
 
     def render(self, request: MirrorRequest) -> int:
         """Start."""
-        self.exchange = Exchange(request, "192.0.2.99", self._rig.clock, SecretPath("k7x9qq2m"))
+        secret = SecretPath("k7x9qq2m")
+        self.exchange = Exchange(request, "192.0.2.99", self._rig.clock, self._rig.traffic, secret)
         return self.exchange.start(self._serve())
 
     async def _serve(self) -> None:

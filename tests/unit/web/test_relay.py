@@ -50,7 +50,7 @@ class Relaying(Resource):
 
     def render(self, request: MirrorRequest) -> int:
         """Begin."""
-        Exchange(request, "client", self._rig.clock).head(Answer(200, (), self._length))
+        Exchange(request, "client", self._rig.clock, self._rig.traffic).head(Answer(200, (), self._length))
         request.write(b"")
         self.relay = BodyRelay(request, self._length, self._rig.clock, CLIENT_STALL)
         if self._verifier is not None:

@@ -1,0 +1,104 @@
+"""
+One question of a pull to its upstream: may it be asked now, and how long did it take.
+
+Owns the quota that an upstream's 429 tells of, which the pulls with one of
+docxy's own credentials share.  Knows nothing of what becomes of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from docxy import content
+from docxy.answers import Caller
+from docxy.interfaces import Clocks, IMetrics, ITokenSource, IUpstream, Reply
+from docxy.oci.errors import TOOMANYREQUESTS
+from docxy.oci.routes import Kind, Route
+from docxy.policy.addressing import Target
+from docxy.policy.limits import Quota
+
+
+class Asking:
+    """Asks ``upstreams``, with credentials that ``tokens`` know; both by the upstreams' names."""
+
+    def __init__(
+        self,
+        upstreams: Mapping[str, IUpstream],
+        tokens: Mapping[str, ITokenSource],
+        clocks: Clocks,
+        metrics: IMetrics,
+    ) -> None:
+        self._upstreams = upstreams
+        self._tokens = tokens
+        self._clocks = clocks
+        self._clock = clocks.steady
+        self._metrics = metrics
+        self._quota = Quota()
+
+    def carry_on(self, other: Asking) -> None:
+        """Know, from now on together with ``other``, what it has learnt of quotas."""
+        self._quota = other._quota
+
+    def upstream(self, target: Target) -> IUpstream:
+        """The upstream that is meant."""
+        return self._upstreams[target.upstream.name]
+
+    def tokens(self, target: Target) -> ITokenSource:
+        """Where its tokens come from."""
+        return self._tokens[target.upstream.name]
+
+    async def ask(
+        self,
+        route: Route,
+        target: Target,
+        caller: Caller,
+        authorization: bytes | None,
+        avoid: frozenset[str],
+    ) -> Reply:
+        """
+        The answer to ``authorization``; hosts in ``avoid`` come last.
+
+        Raises `RegistryError` (429) where the quota is known to be spent, and fails with `UpstreamError`.
+        """
+        key = self._quota_key(route, target, caller, authorization)
+        self._heed_quota(target, key)
+        headers = content.request_headers(route, caller, authorization)
+        path = content.request_target(route, target)
+        asked_at = self._clock.seconds()
+        try:
+            reply: Reply = await self.upstream(target).fetch(caller.method, path, headers, avoid)
+        except BaseException:
+            # A client that left among them: whoever waits for this probe would wait for nothing.
+            self._quota.release(key)
+            raise
+        self._metrics.asked(target.upstream.name, route.kind.value, self._clock.seconds() - asked_at)
+        self._note_quota(key, reply)
+        return reply
+
+    def _quota_key(
+        self, route: Route, target: Target, caller: Caller, authorization: bytes | None
+    ) -> tuple[str, str] | None:
+        """Whose pulls this request spends, where they are ours; a HEAD spends none."""
+        if route.kind is not Kind.MANIFEST or caller.is_head:
+            return None
+        credential = self.tokens(target).credential(authorization)
+        return None if credential is None else (target.upstream.name, credential)
+
+    def _heed_quota(self, target: Target, key: tuple[str, str] | None) -> None:
+        seconds = None if key is None else self._quota.wait(key, self._clock.seconds())
+        if key is not None and seconds is not None:
+            raise TOOMANYREQUESTS.error(
+                f"{target.upstream.name} has no pulls left for this mirror's {key[1]} access",
+                headers=(("Retry-After", str(seconds)),),
+            )
+
+    def _note_quota(self, key: tuple[str, str] | None, reply: Reply) -> None:
+        if key is None:
+            return
+        if reply.status == 429 and not reply.redirected:
+            told = reply.header(b"retry-after")
+            self._quota.remember(key, self._clock.seconds(), told, wall_clock=self._clocks.wall())
+        elif reply.status < 400 or reply.status == 404:
+            self._quota.forget(key)
+        else:
+            self._quota.release(key)
