@@ -5,18 +5,22 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 from bench import cases, machine, ways
+from bench.charts import charts
 from bench.interleave import run_case
 from bench.place import Place
+from bench.promises import HASH, promises
 from bench.results import Results, to_json
 from bench.table import table
 from bench.ways import Peer, Way
@@ -24,8 +28,10 @@ from tests.e2e.rig.hub import require
 from tests.e2e.rig.processes import RigError
 from tests.e2e.rig.seed import MIB, TEN_LAYERS
 
+BEGUN = time.monotonic()
 CHECKOUT = Path(__file__).resolve().parent.parent
-ROUNDS, QUICK_ROUNDS = 5, 2
+DOCUMENTED = CHECKOUT / "docs/benchmarks"
+ROUNDS, QUICK_ROUNDS = 5, 1
 COMMANDS = ("docker-registry", "nginx", "skopeo", "curl", "wrk", "ip", "nsenter", "unshare", "setpriv")
 
 
@@ -50,6 +56,7 @@ def arguments() -> argparse.ArgumentParser:
         "--peer-url", action="append", default=[], metavar="NAME=URL", help="where it is; default: {url}"
     )
     options.add_argument("--output", type=Path, default=CHECKOUT / "bench/results", metavar="FOLDER")
+    options.add_argument("--write-docs", action="store_true", help="write to docs/benchmarks instead")
     return options
 
 
@@ -81,6 +88,11 @@ def chosen(options: argparse.ArgumentParser, told: argparse.Namespace) -> tuple[
     return wanted, [way for way in through if not told.way or way.name.startswith(tuple(told.way))]
 
 
+def say(text: str) -> None:
+    """Tell how far it is, beside the table, with the seconds since the start."""
+    print(f"{time.monotonic() - BEGUN:4.0f} s  {text}", file=sys.stderr)
+
+
 def run(told: argparse.Namespace, wanted: Sequence[cases.Case], through: Sequence[Way]) -> Results:
     """Measure."""
     results = Results({"date": machine.today(), "quick": told.quick, "machine": machine.machine()})
@@ -91,10 +103,30 @@ def run(told: argparse.Namespace, wanted: Sequence[cases.Case], through: Sequenc
     try:
         with closing(Place(state, layers, told.quick)) as place:
             for case in wanted:
-                run_case(place, case, through, rounds, results, lambda text: print(text, file=sys.stderr))
+                run_case(place, case, through, rounds, results, say)
     finally:
         shutil.rmtree(state)
+    results.about[HASH] = cost_of_hashing()
     return results
+
+
+def cost_of_hashing() -> float:
+    """CPU seconds that this Python needs for the sha256 of a GiB."""
+    piece, count = bytes(MIB), 256
+    hashed, begun = hashlib.sha256(), time.process_time()
+    for _ in range(count):
+        hashed.update(piece)
+    return (time.process_time() - begun) * 1024 / count
+
+
+def write(results: Results, folder: Path) -> None:
+    """The run's JSON and pictures."""
+    from bench.plots import draw  # it takes a second, which no usage error should
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(json.dumps(to_json(results), indent=2) + "\n")
+    for chart in charts(results):
+        draw(chart, folder)
 
 
 def main() -> None:
@@ -108,10 +140,11 @@ def main() -> None:
         results = run(told, *chosen(options, told))
     except RigError as error:
         sys.exit(f"bench: {error}")
-    told.output.mkdir(parents=True, exist_ok=True)
-    (told.output / "results.json").write_text(json.dumps(to_json(results), indent=2) + "\n")
     print(table(results))
-    print(f"written: {told.output}/results.json")
+    print(promises(results))
+    folder = DOCUMENTED if told.write_docs else told.output
+    write(results, folder)
+    print(f"written: {folder}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """
-What is measured: each case one function of a place and a proxy, which gives the values of one round.
+What is measured: every case, with what it asks of a way.
 
-Owns the list and the sizes. A case knows nothing of other ways or rounds; `interleave` runs it.
+Owns the list. `measures` has what one round of a case does; `interleave` runs it.
 """
 
 from __future__ import annotations
@@ -9,17 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
-from bench import load
-from bench.meter import Meter
+from bench import measures
+from bench.measures import GIB, MANIFEST
+from bench.origin import LINE, PACED, RESETTING, STEADY
 from bench.place import Place
-from bench.results import CPU_PER_GIB, PEAK, THROUGHPUT
-from bench.setup import Setup
+from bench.setup import TLS, Setup
 from bench.ways import Proxy, Way
 from tests.e2e.rig.seed import MIB
 
-GIB = 1 << 30
 Measure = Callable[[Place, Proxy], dict[str, float]]
+Life = Literal["case", "round", "exec"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +28,18 @@ class Case:
     """
     One case; ``only`` are the first words of the ways it is for, empty for all.
 
-    ``fresh`` has each round start the proxy anew, not waited for. ``quick`` cases are those of a quick run.
+    A proxy lives for the case, or for one round; or it is measured from its exec on, and lives for that.
+    ``quick`` cases are those of a quick run; ``most`` is the most rounds that it takes, 0 for any number.
     """
 
     name: str
     title: str
-    setup: Setup
     measure: Measure
+    setup: Setup = TLS
     only: tuple[str, ...] = ()
-    fresh: bool = False
-    quick: bool = True
+    life: Life = "case"
+    quick: bool = False
+    most: int = 0
 
     def fits(self, way: Way) -> bool:
         """Whether that way is measured in it."""
@@ -44,45 +47,74 @@ class Case:
         return wanted and way.fits(self.setup)
 
 
-def blobs(place: Place, proxy: Proxy, size: int, count: int) -> dict[str, float]:
-    """Different blobs at once, to as many clients: how fast, at which cost."""
-    wanted = place.content.blobs(size // 4 if place.small else size, count)
-    gauge = Gauge(proxy.meter)
-    fetched = load.fetch(place, [proxy.url + blob.path for blob in wanted])
-    used = gauge.used()
-    total = sum(one.size for one in fetched)
-    assert total == sum(blob.size for blob in wanted), "a body was short"
-    speed = {THROUGHPUT: total / max(one.seconds for one in fetched) / 1e6}
-    return speed | ({CPU_PER_GIB: used[0] / total * GIB, PEAK: used[1] / MIB} if used else {})
+def bytes_cases() -> list[Case]:
+    """One blob and many."""
+    plain_client, plain_upstream = Setup(tls_client=False), Setup(tls_upstream=False)
+    plain = Setup(tls_client=False, tls_upstream=False)
+    one = partial(measures.blobs, size=GIB)
+    several = {count: partial(measures.blobs, size=GIB // count, count=count) for count in (8, 64)}
+    return [
+        Case("blob", "one blob, TLS from the upstream, TLS to the client", one, quick=True),
+        Case("blob-plain-client", "one blob, TLS from the upstream, plain to the client", one, plain_client),
+        Case(
+            "blob-plain-upstream", "one blob, plain from the upstream, TLS to the client", one, plain_upstream
+        ),
+        Case("blob-plain", "one blob, plain on both sides", one, plain),
+        Case("blobs-8", "8 blobs at once, TLS on both sides", several[8]),
+        Case("blobs-64", "64 blobs at once, TLS on both sides", several[64]),
+    ]
 
 
-class Gauge:
-    """What a proxy uses from now on."""
+def request_cases() -> list[Case]:
+    """Manifests and tokens."""
 
-    def __init__(self, meter: Meter | None) -> None:
-        self._meter = meter
-        if meter:
-            meter.reset()
-            self._before = meter.cpu()
+    def asked(method: str, new: bool, path: str = MANIFEST) -> Measure:
+        return partial(measures.requests, path=path, method=method, new=new)
 
-    def used(self) -> tuple[float, int] | None:
-        """CPU seconds since then, and the peak of its memory in bytes; None where there are no processes."""
-        return (self._meter.cpu() - self._before, self._meter.peak()) if self._meter else None
+    return [
+        Case("head", "HEAD of a manifest, connections kept", asked("HEAD", new=False), quick=True),
+        Case("head-new", "HEAD of a manifest, each on a new TLS connection", asked("HEAD", new=True)),
+        Case("get", "GET of a manifest, connections kept", asked("GET", new=False), quick=True),
+        Case("get-new", "GET of a manifest, each on a new TLS connection", asked("GET", new=True)),
+        Case("token", "GET of a token, connections kept", asked("GET", new=False, path=""), only=_RELAYS),
+    ]
 
 
-def _blob(name: str, title: str, setup: Setup, quick: bool = False) -> Case:
-    return Case(name, title, setup, partial(blobs, size=GIB, count=1), quick=quick)
+def life_cases() -> list[Case]:
+    """Images, crowds, starts, and upstreams as they really are."""
+    small = partial(measures.blobs, size=64 * MIB, least=32 * MIB)
+    several = Setup(PACED, connections=4)
+    line, crowd = "an image of ten layers, by skopeo", "1000 clients at 200 kB/s each"
+    return [
+        Case("image", f"{line}, cold", measures.image, quick=True),
+        Case("image-line", f"{line}, cold, 100 Mbit/s a connection", measures.image, Setup(LINE)),
+        Case("slow", crowd, measures.slow, only=_PROXIES, life="round", quick=True, most=3),
+        Case(
+            "start", "from exec to the first answer", measures.start, only=_STARTED, life="exec", quick=True
+        ),
+        Case(
+            "paced-1", "upstream gives a connection 2 MB/s, one of them", small, Setup(PACED), _RELAYS, most=2
+        ),
+        Case(
+            "paced-4", "upstream gives a connection 2 MB/s, four of them", small, several, ("docxy",), most=2
+        ),
+        Case("steady", "a CDN that resets nothing", measures.broken, Setup(STEADY), _RELAYS, quick=True),
+        Case(
+            "resetting",
+            "a CDN that resets every 10 MB",
+            measures.broken,
+            Setup(RESETTING),
+            _RELAYS,
+            quick=True,
+        ),
+    ]
+
+
+_RELAYS = ("straight", "nginx", "docxy")
+_PROXIES = ("nginx", "docxy")
+_STARTED = ("nginx", "docker-registry, warm", "docxy")
 
 
 def every() -> list[Case]:
     """All cases, in the order in which they run."""
-    plain_client, plain_upstream = Setup(tls_client=False), Setup(tls_upstream=False)
-    plain = Setup(tls_client=False, tls_upstream=False)
-    return [
-        _blob("blob", "one blob, TLS from the upstream, TLS to the client", Setup(), quick=True),
-        _blob("blob-plain-client", "one blob, TLS from the upstream, plain to the client", plain_client),
-        _blob("blob-plain-upstream", "one blob, plain from the upstream, TLS to the client", plain_upstream),
-        _blob("blob-plain", "one blob, plain on both sides", plain),
-        Case("blobs-8", "8 blobs at once", Setup(), partial(blobs, size=GIB // 8, count=8)),
-        Case("blobs-64", "64 blobs at once", Setup(), partial(blobs, size=GIB // 64, count=64), quick=False),
-    ]
+    return [*bytes_cases(), *request_cases(), *life_cases()]

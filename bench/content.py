@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,6 +54,11 @@ class Content:
         made = self._made.setdefault(size, [])
         made.extend(self._noise(size) for _ in range(count - len(made)))
         return made[:count]
+
+    def read(self, digest: str) -> memoryview:
+        """The bytes of a blob, mapped; raises `OSError` where there is none."""
+        with (self._blobs / digest).open("rb") as file:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
 
     def _noise(self, size: int) -> Blob:
         return self._write(os.urandom(min(MIB, size - start)) for start in range(0, size, MIB))

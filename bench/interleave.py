@@ -25,6 +25,7 @@ def run_case(place: Place, case: Case, ways: Sequence[Way], rounds: int, results
     results.titles[case.name] = case.title
     running: dict[str, Proxy] = {}
     fitting = [way for way in ways if case.fits(way)]
+    rounds = min(rounds, case.most or rounds)
     try:
         for way in fitting:
             _try(case, way, results, partial(_begin, place, case, way, running))
@@ -47,26 +48,27 @@ def _try(case: Case, way: Way, results: Results, step: Callable[[], None]) -> No
 
 
 def _begin(place: Place, case: Case, way: Way, running: dict[str, Proxy]) -> None:
-    if case.fresh:
-        return
+    if case.life == "case":
+        _ready(place, case, way, running)
+
+
+def _round(place: Place, case: Case, way: Way, running: dict[str, Proxy], results: Results) -> None:
+    if case.life == "exec":
+        running[way.name] = way.start(place, case.setup)
+    elif case.life == "round":
+        _ready(place, case, way, running)
+    proxy = running[way.name]
+    proxy.renew()
+    results.add(case.name, way.name, case.measure(place, proxy))
+    if case.life != "case":
+        running.pop(way.name).close()
+
+
+def _ready(place: Place, case: Case, way: Way, running: dict[str, Proxy]) -> None:
     proxy = running[way.name] = way.start(place, case.setup)
-    _wait(place, proxy)
+    if proxy.process:
+        proxy.process.ready(partial(place.namespace.answers, proxy.address, proxy.port))
     # What a process does once in its life, as it would have long ago, is not part of any figure.
     load.fetch(place, [proxy.url + place.content.layers[0].path])
     if way.primed:
         case.measure(place, proxy)
-
-
-def _round(place: Place, case: Case, way: Way, running: dict[str, Proxy], results: Results) -> None:
-    if case.fresh:
-        running[way.name] = way.start(place, case.setup)
-    proxy = running[way.name]
-    proxy.renew()
-    results.add(case.name, way.name, case.measure(place, proxy))
-    if case.fresh:
-        running.pop(way.name).close()
-
-
-def _wait(place: Place, proxy: Proxy) -> None:
-    if proxy.process:
-        proxy.process.ready(partial(place.namespace.answers, proxy.address, proxy.port))

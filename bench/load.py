@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from bench.origin import TOKEN
 from bench.place import Place
 from tests.e2e.rig.processes import RigError, run
+from tests.e2e.rig.seed import OCI_MANIFEST
 
 BEARER = f"Authorization: Bearer {TOKEN}"
+ACCEPT = f"Accept: {OCI_MANIFEST}"
 _CLIENTS = 16  # at once, where a rate is measured
 _OF_ONE_CURL = 250  # transfers; curl takes 300 at most
 _PATIENCE = 900  # seconds
 _WRK = """
 wrk.headers["Authorization"] = "{bearer}"
+wrk.headers["Accept"] = "{accept}"
 wrk.headers["Connection"] = "{connection}"
 function done(summary)
   local errors = summary.errors
@@ -43,7 +46,18 @@ class Fetched:
 
 def _curl(place: Place, *more: str) -> list[str]:
     # `-L` with the token for the registry alone, as every container client does it.
-    common = ["curl", "-sS", "-L", "--http1.1", "--cacert", str(place.authority.cert), "-H", BEARER]
+    common = [
+        "curl",
+        "-sS",
+        "-L",
+        "--http1.1",
+        "--cacert",
+        str(place.authority.cert),
+        "-H",
+        BEARER,
+        "-H",
+        ACCEPT,
+    ]
     return place.namespace.command([*common, "-w", _TOLD, *more])
 
 
@@ -102,7 +116,9 @@ def rate(place: Place, url: str, seconds: int, new: bool) -> tuple[float, int]:
     """GET requests a second by wrk, and how many there were; raises `RigError` where some failed."""
     script = place.folder("wrk") / "get.lua"
     script.write_text(
-        _WRK.format(bearer=BEARER.partition(": ")[2], connection="close" if new else "keep-alive")
+        _WRK.format(
+            bearer=f"Bearer {TOKEN}", accept=OCI_MANIFEST, connection="close" if new else "keep-alive"
+        )
     )
     argv = ["wrk", "-t1", f"-c{_CLIENTS}", f"-d{seconds}s", "-s", str(script), url]
     done = run(place.namespace.command(argv), seconds=_PATIENCE).check()

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.content import REPOSITORY, TAG, Content
+from tests.e2e.rig.faulty import Asked, Faulty, Reply
+from tests.e2e.rig.faulty_origin import serve
+from tests.e2e.rig.faulty_parts import cut
+from tests.e2e.rig.namespace import Namespace
 from tests.e2e.rig.pki import Leaf
 from tests.e2e.rig.seed import OCI_MANIFEST
 
@@ -76,7 +80,7 @@ class Origin:
     A registry and its CDN, each at an address of its own.
 
     ``rate`` is bytes a second that the CDN gives one connection, 0 for all it has. A CDN that is
-    ``foreign`` is served by somebody else.
+    ``foreign`` is no part of the nginx, but `breaking`.
     """
 
     label: str
@@ -131,7 +135,19 @@ PACED = Origin("paced", 2, rate=2_000_000)
 LINE = Origin("line", 3, rate=12_500_000)  # 100 Mbit/s a connection
 STEADY = Origin("steady", 4, foreign=True)
 RESETTING = Origin("resetting", 5, foreign=True)
+RESETS = 10_000_000  # bytes
 ORIGINS = (FAST, PACED, LINE, STEADY, RESETTING)
+
+
+def breaking(namespace: Namespace, leaf: Leaf, origin: Origin, content: Content) -> Faulty:
+    """The CDN of `STEADY`, or that of `RESETTING`, which resets each body after `RESETS` bytes."""
+
+    def blob(asked: Asked) -> Reply:
+        body = content.read(asked.target.rpartition("/")[2])
+        return serve(body, asked, ("Content-Type", "application/octet-stream"))
+
+    script = cut(blob, RESETS, "reset") if origin is RESETTING else blob
+    return Faulty(namespace, leaf, origin.cdn, script)
 
 
 def configuration(state: Path, leaf: Leaf, content: Content) -> str:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from bench import origin
 from bench.content import Content
-from tests.e2e.rig.faulty import Faulty
 from tests.e2e.rig.namespace import Namespace
 from tests.e2e.rig.pki import Authority
 from tests.e2e.rig.processes import Process, environment
@@ -54,6 +53,9 @@ class Place:
         self.authority = Authority(self.state / "pki")
         self.leaf = self.authority.issue("leaf", ["*.test", *(n for names in hosts.values() for n in names)])
         self.content = Content(self.state / "content", layers)
+        for one in (origin.STEADY, origin.RESETTING):
+            cdn = origin.breaking(self.namespace, self.leaf, one, self.content)
+            self._closing.enter_context(cdn)
         state = self.folder("origin")
         config = state / "nginx.conf"
         config.write_text(origin.configuration(state, self.leaf, self.content))
@@ -75,10 +77,6 @@ class Place:
         """Start a process with its output and home in a folder; it trusts our authority."""
         env = environment(HOME=str(state), SSL_CERT_FILE=str(self.authority.cert), **more)
         return self.namespace.start(name, argv, state / "output.log", env)
-
-    def serve(self, server: Faulty) -> None:
-        """Have a server listen to the end."""
-        self._closing.enter_context(server)
 
     def close(self) -> None:
         """Stop what it started."""

@@ -16,9 +16,18 @@ FORMAT = 1  # of the JSON
 # The metrics that cases give; each name ends in its unit.
 THROUGHPUT = "throughput, MB/s"
 CPU_PER_GIB = "CPU, s/GiB"
-CPU = "CPU, s"
+CPU_PER_REQUEST = "CPU, ms/request"
+CPU_PER_CENT = "CPU, %"
 PEAK = "peak RSS, MiB"
+IDLE = "idle RSS, MiB"
+ABOVE_IDLE = "above idle, MiB"
 SECONDS = "time, s"
+FIRST_ANSWER = "first answer, s"
+P50 = "p50, ms"
+P99 = "p99, ms"
+RATE = "requests/s"
+SERVED = "clients served"
+WHOLE = "whole, %"
 
 
 @dataclass(frozen=True, slots=True)

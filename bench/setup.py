@@ -37,3 +37,6 @@ class Setup:
     def upstream(self) -> str:
         """The origin's URL."""
         return f"{self.upstream_scheme}://{self.origin.name}"
+
+
+TLS = Setup()  # on both sides, as it is where nothing else is said

@@ -7,8 +7,9 @@ Each way is started for each case, as its own documentation says, and gives a `P
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -29,6 +30,8 @@ class Proxy:
     url: str
     address: str = ""
     process: Process | None = None
+    begun: float = 0  # when it was started, by the monotonic clock
+    token: str = "/token"  # where it gives tokens
     renew: Callable[[], None] = field(default=lambda: None)
 
     @property
@@ -103,7 +106,7 @@ class Nginx:
         config = state / "nginx.conf"
         config.write_text(text.nginx(place, setup, address, state))
         argv = ["nginx", "-e", "stderr", "-p", str(state), "-c", str(config)]
-        return _listening(place, setup, address, place.start(self.name, argv, state))
+        return _started(place, setup, address, partial(place.start, self.name, argv, state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +141,7 @@ class DockerRegistry:
             state,
             OTEL_TRACES_EXPORTER="none",
         )
-        proxy = _listening(place, setup, address, launch())
+        proxy = _started(place, setup, address, launch)
 
         def renew() -> None:
             proxy.close()
@@ -173,8 +176,8 @@ class Docxy:
         config = state / "docxy.toml"
         config.write_text(text.docxy(place, setup, address, self.verify))
         argv = [str(TWISTD), "-n", "--pidfile=", f"--rundir={state}", "docxy", "--config", str(config)]
-        process = place.start(self.name, argv, state, PYTHONPATH=str(CHECKOUT))
-        return _listening(place, setup, address, process)
+        launch = partial(place.start, self.name, argv, state, PYTHONPATH=str(CHECKOUT))
+        return replace(_started(place, setup, address, launch), token="/auth/token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +197,9 @@ class Peer:
         """Its command, by the shell."""
         address, state = place.address(), place.folder("peer")
         words = placeholders(place, setup, address, state)
-        process = place.start(self.name, ["sh", "-c", _filled(self.command, words)], state)
-        return Proxy(_filled(self.url, words), address, process)
+        argv = ["sh", "-c", _filled(self.command, words)]
+        launch = partial(place.start, self.name, argv, state)
+        return replace(_started(place, setup, address, launch), url=_filled(self.url, words))
 
 
 def placeholders(place: Place, setup: Setup, address: str, state: Path) -> dict[str, str]:
@@ -217,8 +221,9 @@ def _filled(command: str, words: dict[str, str]) -> str:
     return command
 
 
-def _listening(place: Place, setup: Setup, address: str, process: Process) -> Proxy:
-    return Proxy(f"{setup.client_scheme}://{name_of(address)}", address, process)
+def _started(place: Place, setup: Setup, address: str, launch: Callable[[], Process]) -> Proxy:
+    begun = time.monotonic()
+    return Proxy(f"{setup.client_scheme}://{name_of(address)}", address, launch(), begun)
 
 
 def every(peers: Sequence[Peer]) -> list[Way]:

@@ -56,7 +56,10 @@ class DevCase(SynchronousTestCase):
         self.script(venv / "bin/python", python)
         self.script(venv / "bin/twistd", twistd)
         (venv / "checkout").write_text(f"{self.checkout}\n")
-        for file in ("pyproject.toml", *(f"requirements/{job}.txt" for job in ("run", "build", "tox"))):
+        for file in (
+            "pyproject.toml",
+            *(f"requirements/{job}.txt" for job in ("run", "build", "tox", "bench")),
+        ):
             content = (self.checkout / file).read_bytes()
             done = subprocess.run(["cksum"], input=content, stdout=subprocess.PIPE, check=True)
             (venv / f"once-{Path(file).name}").write_bytes(done.stdout)
