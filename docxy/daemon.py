@@ -89,6 +89,7 @@ class MirrorService(Service):
         self._watch = CertificateWatch(self._certificates, reactor, lambda: self.settings.given, self._warn)
         self._load = load
         self._succession = succession
+        self._notifier = succession.notifier
         self._stopping = False
         self._follow_log: log.Follow | None = None
         self._told: list[str] = []
@@ -125,7 +126,7 @@ class MirrorService(Service):
                 signal.SIGUSR2: self._succession.hand_over,
             },
         )
-        self._succession.begin()
+        self._succession.begin(self._status)
         # Names are looked up in these threads, and a lookup can hang for long.
         self._reactor.suggestThreadPoolSize(LOOKUP_THREADS)
         self._warn()
@@ -157,6 +158,13 @@ class MirrorService(Service):
             )
         return warnings
 
+    def _status(self) -> str:
+        """What the service manager shows of us, in one line."""
+        relays = self._wired.relays.active
+        if self._stopping:
+            return f"draining for up to {self.settings.server.drain:g} s, transfers in progress: {relays}"
+        return f"serving, transfers in progress: {relays}"
+
     # The end
 
     def terminate(self) -> None:
@@ -173,6 +181,7 @@ class MirrorService(Service):
         self._stopping = True
         super().stopService()
         self._watch.end()
+        self._notifier.stopping()
         self._succession.end()
         # Waited for, since a UNIX socket is removed a moment later.
         ports = self._succession.ports
@@ -185,6 +194,7 @@ class MirrorService(Service):
         def over(_: object) -> None:
             if self._limit.active():
                 self._limit.cancel()
+            self._notifier.end()
             _log.info("drained")
 
         return DeferredList(ends).addCallback(over)
@@ -207,6 +217,7 @@ class MirrorService(Service):
 
         What is wrong stays as it was and is told, as is what waits for a restart.
         """
+        self._notifier.reloading()
         waiting: tuple[str, ...] = ()
         errors = []
         try:
@@ -222,6 +233,7 @@ class MirrorService(Service):
             _log.warn("reloaded; a restart is needed for: {waiting}", waiting=", ".join(waiting))
         elif not errors:
             _log.info("reloaded")
+        self._notifier.reloaded()
 
     def _reload_settings(self) -> tuple[str, ...]:
         """Serve by the settings as they are now, but for the keys given back, or raise `SettingsError`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from docxy.inheritance import ERRORS, FIRST, READY, VARIABLE, WORD, Inheritance, keep_pidfile, release
+from docxy.notify import Notifier
 from docxy.process import twistd_options
 from docxy.settings.sources import working_folder
 
@@ -118,11 +119,12 @@ class Handover(ProcessProtocol):
     or fails with `NotHandedOver`.
     """
 
-    def __init__(self, reactor: Any, command: Command, listening: Listening) -> None:
+    def __init__(self, reactor: Any, command: Command, listening: Listening, notifier: Notifier) -> None:
         self.done: Deferred[int] = Deferred()
         self._reactor = reactor
         self._command = command
         self._listening = listening
+        self._notifier = notifier
         self._pidfile = Pidfile(command.pidfile)
         self._said = b""
         self._ready = b""
@@ -149,6 +151,7 @@ class Handover(ProcessProtocol):
 
     def _spawn(self, reading: int) -> None:
         environ = {name: value for name, value in os.environ.items() if name not in _SYSTEMD}
+        environ |= self._notifier.hand_on()
         names = [description for description, _ in self._listening]
         environ[VARIABLE] = json.dumps({"from": os.getpid(), "listeners": names})
         fds: dict[int, int | str] = {0: 0, 1: 1, 2: "r", READY: "r", WORD: reading, ERRORS: 2}
@@ -169,11 +172,14 @@ class Handover(ProcessProtocol):
             self._said = (self._said + data)[-_MAX_SAID:]
 
     def _told_ready(self) -> None:
+        self._notifier.name_main(int(self._ready))  # before it serves, and says so
         try:
             os.write(self._word, b"go")
         except OSError:
+            self._notifier.name_main(os.getpid())
             return  # it has died meanwhile: processEnded is on its way
         self._over()
+        self._notifier.end()
         self._pidfile.give_up()
         self.done.callback(int(self._ready))
 
@@ -222,12 +228,14 @@ class Succession:
     A service's place in the line: from whom it inherits, and to whom it hands over.
 
     ``ports`` are those that this process accepts from; ``grace`` is how many
-    seconds its idle connections have at its end.
+    seconds its idle connections have at its end; ``notifier`` has a successor
+    taken for the service.
     """
 
-    def __init__(self, reactor: Any, inheritance: Inheritance, argv: list[str]) -> None:
+    def __init__(self, reactor: Any, inheritance: Inheritance, argv: list[str], notifier: Notifier) -> None:
         self._listeners: list[tuple[str, Any]] = []
         self.grace = 0.0
+        self.notifier = notifier
         self._reactor = reactor
         self._inheritance = inheritance
         self._command = this_command(argv)
@@ -243,16 +251,24 @@ class Succession:
         """What is open."""
         return [port for _, port in self._listeners]
 
-    def begin(self) -> None:
-        """The service starts: at once, or when the process before it gives way."""
-        if self._inheritance.handed:
-            for port in self.ports:
-                port.stopReading()
-            self._reactor.callWhenRunning(self._inheritance.report, self._reactor, self._serve, self._leave)
+    def begin(self, status: Callable[[], str]) -> None:
+        """
+        The service starts: at once, or when the process before it gives way.
 
-    def _serve(self) -> None:
+        From then on the notifier tells its ``status``.
+        """
+        if not self._inheritance.handed:
+            self._reactor.callWhenRunning(self.notifier.begin, status)
+            return
+
+        def serve() -> None:
+            for port in self.ports:
+                port.startReading()
+            self.notifier.begin(status)
+
         for port in self.ports:
-            port.startReading()
+            port.stopReading()
+        self._reactor.callWhenRunning(self._inheritance.report, self._reactor, serve, self._leave)
 
     def _leave(self) -> None:
         _log.error("the process before this one goes on, so this one ends")
@@ -268,7 +284,7 @@ class Succession:
         else:
             _log.info("handing over")
             listening = [(description, port.fileno()) for description, port in self._listeners]
-            self._handover = Handover(self._reactor, self._command, listening)
+            self._handover = Handover(self._reactor, self._command, listening, self.notifier)
             self._handover.start().addCallbacks(self._handed_over, self._not_handed_over)
 
     def _handed_over(self, successor: int) -> None:

@@ -27,6 +27,7 @@ from docxy.inheritance import inherited
 from docxy.interfaces import Clocks
 from docxy.metrics import Metrics, Values
 from docxy.mirror import Mirror
+from docxy.notify import notifier
 from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
 from docxy.policy.hosts import parse_host
@@ -85,7 +86,7 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
         )
         for text in texts
     ]
-    succession = Succession(reactor, inheritance, sys.argv)
+    succession = Succession(reactor, inheritance, sys.argv, notifier(os.environ, reactor))
     service = MirrorService(reactor, settings, listeners, wiring, load, succession)
     service.bind()
     inheritance.close_rest()

@@ -36,6 +36,7 @@ LAYERS = (
     "mirror",
     "web",
     "signals",
+    "notify",
     "inheritance",
     "handover",
     "daemon",

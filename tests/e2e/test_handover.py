@@ -6,6 +6,7 @@ It needs no rights: everything is on loopback.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import os
@@ -23,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from .rig.daemon import WAYS, Daemon, Way, adopt_orphans, free_port, shown, tls_table
+from .rig.notified import Systemd
 from .rig.pki import Authority
 from .rig.succession import LARGE, Crowd, Line, Registry, path_of
 
@@ -81,6 +83,33 @@ def finish(relays: list[http.client.HTTPResponse]) -> None:
     """All the rest came, and is right."""
     for relay in relays:
         assert relay.read() == LARGE[1000:]
+
+
+def test_service_manager(line: Lines, folder: Path, registry: Registry) -> None:
+    """A service manager follows to the successor, whose word it takes, and hears nothing of the old one."""
+    with contextlib.closing(Systemd(folder)) as manager:
+        processes = line("foreground")
+        first = processes.last.configure(text=registry.table)
+        first.start(NOTIFY_SOCKET=manager.address, WATCHDOG_USEC="1000000")
+        manager.wait_for(first.pid, "READY=1")
+        manager.wait_for(first.pid, "WATCHDOG=1")
+        relay = begin(first)
+        first.signal(signal.SIGHUP)
+        manager.wait_for(first.pid, "RELOADING=1")
+        processes.hand_over()
+        second = processes.last
+        for told in ("READY=1", "WATCHDOG=1", "STATUS=serving, transfers in progress: 0"):
+            manager.wait_for(second.pid, told)
+        assert manager.main == second.pid
+        registry.go.set()
+        finish([relay])
+        assert first.wait() == 0
+        second.signal(signal.SIGTERM)
+        manager.wait_for(second.pid, "STOPPING=1")
+        assert second.wait() == 0
+        manager.listen()
+        assert manager.unheard == []
+        assert (first.pid, "STOPPING=1") not in manager.heard
 
 
 JSON = '[log]\nformat = "json"\n'

@@ -14,6 +14,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.handover import Command
 from docxy.inheritance import WORD
+from docxy.notify import Notifier
+from tests.unit.notify_rig import Systemd
 
 
 class Reactor(MemoryReactorClock):
@@ -69,6 +71,8 @@ class HandoverCase(SynchronousTestCase):
         self.remove_pid = UnixApplicationRunner.removePID
         self.reactor = Reactor()
         self.command = Command(("/bin/python", "-n"), "/start", str(self.pidfile))
+        self.manager = Systemd(self)
+        self.notifier = Notifier(self.manager.address, None, self.reactor)
 
     def files(self) -> list[str]:
         """What is in the folder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
@@ -16,6 +17,7 @@ from twisted.logger import ILogObserver
 
 from docxy import daemon
 from docxy.settings.values import LogSettings
+from tests.unit.notify_rig import Systemd
 from tests.unit.service_rig import ServiceCase, settings
 from tests.unit.web.rig import Connection
 
@@ -111,6 +113,34 @@ class LifeTests(ServiceCase):
 
 class StartTests(ServiceCase):
     """What is found out at the start."""
+
+    def test_manager(self) -> None:
+        """A service manager learns of start, reload, relays and end."""
+        manager = Systemd(self)
+        self.patch(os, "environ", {**os.environ, "NOTIFY_SOCKET": manager.address})
+        service = self.build(settings())
+        self.assertNotIn("NOTIFY_SOCKET", os.environ)
+        service.startService()
+        hook, args, _ = next(one for one in self.reactor.whenRunningHooks if one[1])
+        hook(*args)
+        service._wired.relays.take("client")
+        self.reactor.advance(10)
+        service.reload()
+        self.successResultOf(service.stopService())
+        heard = [line for message in manager.heard() for line in message.split("\n")]
+        self.assertEqual(
+            [line for line in heard if not line.startswith("MONOTONIC_USEC=")],
+            [
+                "READY=1",
+                "STATUS=serving, transfers in progress: 0",
+                "STATUS=serving, transfers in progress: 1",
+                "RELOADING=1",
+                "READY=1",
+                "STOPPING=1",
+                "STATUS=draining for up to 30 s, transfers in progress: 1",
+            ],
+        )
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
 
     def test_certificate_warnings(self) -> None:
         """A certificate's warnings are said."""

@@ -86,7 +86,9 @@ class HandoverTests(HandoverCase):
         """A successor that is under way."""
         super().setUp()
         self.patch(os, "environ", {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "x", "HOME": "/"})
-        self.handover = Handover(self.reactor, self.command, [("tcp:5000", 77), ("unix:/x", 78)])
+        self.handover = Handover(
+            self.reactor, self.command, [("tcp:5000", 77), ("unix:/x", 78)], self.notifier
+        )
         self.done = self.handover.start()
 
     def failed(self) -> str:
@@ -101,7 +103,7 @@ class HandoverTests(HandoverCase):
         """The same command in its folder, with the sockets, and without what systemd said to us."""
         [(executable, arguments, environ, folder, fds)] = self.reactor.spawned
         self.assertEqual((executable, arguments, folder), ("/bin/python", ("/bin/python", "-n"), "/start"))
-        self.assertEqual(sorted(environ), [VARIABLE, "HOME"])
+        self.assertEqual(sorted(environ), [VARIABLE, "HOME", "NOTIFY_SOCKET"])
         told = {"from": os.getpid(), "listeners": ["tcp:5000", "unix:/x"]}
         self.assertEqual(json.loads(environ[VARIABLE]), told)
         self.assertEqual(fds | {WORD: 0}, {0: 0, 1: 1, 2: "r", READY: "r", WORD: 0, 5: 2, 6: 77, 7: 78})
@@ -140,6 +142,7 @@ class HandoverTests(HandoverCase):
         self.assertNoResult(self.done)
         self.handover.processEnded(Failure(ProcessTerminated(1)))
         self.assertIn("exit code 1", self.failed())
+        self.assertEqual(self.manager.heard(), ["MAINPID=12345", f"MAINPID={os.getpid()}"])
 
     def test_slow(self) -> None:
         """One that takes too long is ended, and told so in case it cannot be."""
@@ -169,7 +172,9 @@ class RefusedTests(HandoverCase):
     def test_not_started(self) -> None:
         """Where no process can be started, the old one goes on."""
         self.reactor.refusal = OSError(11, "Resource temporarily unavailable")
-        one = Handover(self.reactor, Command(("/bin/python",), os.getcwd(), str(self.pidfile)), [])
+        one = Handover(
+            self.reactor, Command(("/bin/python",), os.getcwd(), str(self.pidfile)), [], self.notifier
+        )
         reason = str(self.failureResultOf(one.start(), NotHandedOver).value)
         self.assertIn("cannot be started ([Errno 11] Resource", reason)
         self.assertEqual(self.files(), ["docxy.pid"])
@@ -177,7 +182,9 @@ class RefusedTests(HandoverCase):
     def test_pidfile(self) -> None:
         """A pidfile that may not be moved is told of."""
         self.aside.mkdir()
-        reason = str(self.failureResultOf(Handover(self.reactor, self.command, []).start()).value)
+        reason = str(
+            self.failureResultOf(Handover(self.reactor, self.command, [], self.notifier).start()).value
+        )
         self.assertIn("the pidfile cannot be moved aside", reason)
         self.assertEqual(self.reactor.spawned, [])
 

@@ -44,7 +44,7 @@ class SuccessionTests(HandoverCase):
         super().setUp()
         self.logged = Logged(self)
         self.patch(handover, "this_command", lambda argv: self.command if argv else None)
-        self.succession = Succession(self.reactor, Inheritance(), ["twistd"])
+        self.succession = Succession(self.reactor, Inheritance(), ["twistd"], self.notifier)
         self.port = Port()
         self.succession.add("tcp:5000", self.port)
 
@@ -55,18 +55,28 @@ class SuccessionTests(HandoverCase):
 
     def test_handed_over(self) -> None:
         """Once the successor serves, nothing more is accepted, and the reactor stops."""
-        self.succession.begin()
+        self.succession.begin(lambda: "serving")
         self.succession.hand_over()
         self.assertEqual((self.port.did, self.succession.grace), ([], 0))
         self.handover.childDataReceived(READY, b"12345\n")
         self.assertEqual(self.port.did, ["stop", "close"])
         self.assertEqual((self.succession.ports, self.succession.grace), ([], GRACE))
         self.assertEqual(self.reactor.stops, 1)
+        self.notifier.stopping()
+        self.assertEqual(self.manager.heard(), ["MAINPID=12345"])
         self.succession.end()
         self.succession.hand_over()
         self.assertEqual(self.said()[:2], ["handing over", "handed over to process 12345"])
         self.assertIn("is under way", self.said()[2])
         self.assertEqual(self.reactor.heard(), b"go")
+
+    def test_first(self) -> None:
+        """A service that inherits nothing is ready once the reactor runs."""
+        self.succession.begin(lambda: "serving")
+        self.assertEqual(self.manager.heard(), [])
+        [(hook, args, _)] = self.reactor.whenRunningHooks
+        hook(*args)
+        self.assertEqual(self.manager.heard(), ["READY=1\nSTATUS=serving"])
 
     @property
     def handover(self) -> Handover:
@@ -94,7 +104,7 @@ class SuccessionTests(HandoverCase):
         self.assertEqual(self.said()[-1], "not handed over: this process was told to end")
         self.succession.hand_over()
         self.assertIn("under way", self.said()[-1])
-        Succession(self.reactor, Inheritance(), []).hand_over()
+        Succession(self.reactor, Inheritance(), [], self.notifier).hand_over()
         self.assertIn("only twistd", self.said()[-1])
         self.assertEqual(self.reactor.heard(), b"no")
 
@@ -103,14 +113,16 @@ class SuccessionTests(HandoverCase):
         reported: list[tuple[Any, ...]] = []
         heir = Inheritance(handed=True)
         self.patch(heir, "report", lambda *args: reported.append(args))
-        succession = Succession(self.reactor, heir, ["twistd"])
+        succession = Succession(self.reactor, heir, ["twistd"], self.notifier)
         succession.add("tcp:5000", self.port)
-        succession.begin()
+        succession.begin(lambda: "serving")
         self.assertEqual(self.port.did, ["stop"])
         [(hook, args, _)] = self.reactor.whenRunningHooks
         hook(*args)
         [(_, serve, leave)] = reported
+        self.assertEqual(self.manager.heard(), [])
         serve()
+        self.assertEqual(self.manager.heard(), ["READY=1\nSTATUS=serving"])
         self.assertEqual(self.port.did, ["stop", "start"])
         leave()
         self.assertEqual(self.port.did, ["stop", "start", "stop", "close"])
