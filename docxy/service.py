@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import time
 from typing import Any
 
 from twisted.application.service import IService
-from twisted.internet.defer import Deferred
-from twisted.internet.threads import deferToThreadPool
 from twisted.web.resource import IResource
 
 from docxy.asking import Asking
@@ -46,7 +44,7 @@ from docxy.upstream.tokens import TokenSource
 from docxy.web.admin import AdminResource, AdminSite, metrics_page
 from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
-from docxy.web.hashing import InThread
+from docxy.web.hashing import HashThreads
 from docxy.web.health import HealthResource
 from docxy.web.logins import BasicLogins, Logins
 from docxy.web.page import front_page
@@ -132,6 +130,7 @@ class Wiring:
         self._asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
         self._connections = ConnectionCounter(limits.connections, limits.connections_per_client)
         self._logins = Logins(reactor)
+        self._hash_threads = HashThreads(reactor)
         self._ledger = TokenLedger()
         self._outwards = self._reach_out(settings)
         self.mirror_site = MirrorSite(self._mirrored(settings, self._outwards), self._connections, reactor)
@@ -181,7 +180,7 @@ class Wiring:
     def _mirrored(self, settings: Settings, outwards: _Outwards) -> Served:
         reactor, addressing, mirror, asks = self._reactor, outwards.addressing, outwards.mirror, self._asks
         front = Front(settings.server, self.certificates.names, reactor, self._traffic)
-        relaying = Relaying(self.relays, reactor, _threads(reactor), settings.limits.client_stall)
+        relaying = Relaying(self.relays, reactor, self._hash_threads, settings.limits.client_stall)
         logins = BasicLogins(outwards.auth, self._logins)
         repo = RepoResource(front, addressing, mirror, relaying, logins)
         search = SearchResource(front, addressing, mirror, asks)
@@ -227,12 +226,3 @@ class Wiring:
         metrics.gauge("docxy_relays_active", "Relays under way.", ("upstream",), self._traffic.active)
         text = "Seconds until the first certificate of a listener expires."
         metrics.gauge("docxy_certificate_expiry_seconds", text, (), expiry)
-
-
-def _threads(reactor: Any) -> InThread:
-    """Run a function in the reactor's threads."""
-
-    def in_thread(work: Callable[[], None]) -> Deferred[None]:
-        return deferToThreadPool(reactor, reactor.getThreadPool(), work)
-
-    return in_thread

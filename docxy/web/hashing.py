@@ -2,23 +2,53 @@
 A digest's check beside the reactor: big pieces in a thread, in order.
 
 Hashing costs a third of what a relay does; a second core can do it while the
-first one relays.  Small rests are hashed where they are.
+first one relays.  Small rests are hashed where they are.  The threads are no
+others' than its own: the reactor's wait for look-ups of names, which can hang.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from typing import Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
+from twisted.python.threadpool import ThreadPool
 
 from docxy.oci.verify import Verifier
 
 PIECE = 256 * 1024  # bytes; below this a thread costs more than it saves
+MAX_THREADS = 4  # together they hash more than one reactor relays
 MAX_BACKLOG = 4 << 20  # bytes that wait for their thread before the source has to
 
 InThread = Callable[[Callable[[], None]], Deferred[None]]
 """Run a function in a thread."""
+
+
+def threads(cores: int | None) -> int:
+    """How many there are on a machine of so many cores; None: nobody knows."""
+    return min(cores or 1, MAX_THREADS)
+
+
+class HashThreads:
+    """
+    An `InThread` by `threads` of its own.
+
+    They start when they are first wanted, as a daemon forks before that, and
+    stop with ``reactor``.
+    """
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._pool = ThreadPool(0, threads(os.cpu_count()), "hash")
+
+    def __call__(self, work: Callable[[], None]) -> Deferred[None]:
+        if not self._pool.started:
+            self._pool.start()
+            self._reactor.addSystemEventTrigger("during", "shutdown", self._pool.stop)
+        return deferToThreadPool(self._reactor, self._pool, work)
 
 
 class ThreadedVerifier:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import threading
 from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.oci.names import Digest
 from docxy.oci.verify import DigestMismatch, Verifier
-from docxy.web.hashing import MAX_BACKLOG, PIECE, ThreadedVerifier
+from docxy.web.hashing import MAX_BACKLOG, MAX_THREADS, PIECE, HashThreads, ThreadedVerifier, threads
 
 
 class NotingVerifier(Verifier):
@@ -26,6 +30,91 @@ class NotingVerifier(Verifier):
         """Take and note."""
         self.fed.append(len(data))
         super().feed(data)
+
+
+class ThreadedReactor:
+    """A reactor as far as threads need it, whose calls from them wait until they are run."""
+
+    def __init__(self) -> None:
+        self.calls: SimpleQueue[tuple[Callable[..., object], tuple[object, ...]]] = SimpleQueue()
+        self.triggers: list[tuple[str, str, Callable[[], None]]] = []
+
+    def callFromThread(self, call: Callable[..., object], *args: object) -> None:  # noqa: N802 Twisted's name
+        """Keep the call."""
+        self.calls.put((call, args))
+
+    def addSystemEventTrigger(  # noqa: N802 Twisted's name
+        self, phase: str, event: str, call: Callable[[], None]
+    ) -> None:
+        """Keep the trigger."""
+        self.triggers.append((phase, event, call))
+
+    def run_one(self) -> None:
+        """Wait for a thread's call, and run it."""
+        call, args = self.calls.get(timeout=30)
+        call(*args)
+
+
+class HashThreadsTests(SynchronousTestCase):
+    """The threads."""
+
+    def setUp(self) -> None:
+        """Threads of a reactor."""
+        self.reactor = ThreadedReactor()
+        self.threads = HashThreads(self.reactor)
+
+    def stop(self) -> None:
+        """The reactor ends."""
+        for _, _, call in self.reactor.triggers:
+            call()
+
+    def test_apart(self) -> None:
+        """Work is done in threads that are nobody else's, and what it raises is told."""
+        self.addCleanup(self.stop)
+        names: list[str] = []
+        done = self.threads(lambda: names.append(threading.current_thread().name))
+        failed = self.threads(lambda: names[9:10].remove(""))
+        for _ in range(2):
+            self.reactor.run_one()
+        self.assertIsNone(self.successResultOf(done))
+        self.failureResultOf(failed, ValueError)
+        self.assertIn("hash", names[0])
+
+    def test_lazy(self) -> None:
+        """No thread comes before the first work, as there may be a fork, and none outlives the reactor."""
+        before = threading.active_count()
+        self.assertEqual(self.reactor.triggers, [])
+        for _ in range(2):
+            self.threads(lambda: None)
+            self.reactor.run_one()
+        self.assertGreater(threading.active_count(), before)
+        self.assertEqual([trigger[:2] for trigger in self.reactor.triggers], [("during", "shutdown")])
+        self.stop()
+        self.assertEqual(threading.active_count(), before)
+
+    def test_number(self) -> None:
+        """There is one thread for each core, up to a few."""
+        for cores, number in ((None, 1), (1, 1), (2, 2), (64, MAX_THREADS)):
+            self.assertEqual(threads(cores), number)
+
+    def test_cores(self) -> None:
+        """At most as many work at a time as there are cores: the next one waits for its turn."""
+        self.addCleanup(self.stop)
+        gate = threading.Event()
+        self.addCleanup(gate.set)
+        cores = threads(os.cpu_count())
+        started: SimpleQueue[int] = SimpleQueue()
+
+        def work(number: int) -> None:
+            started.put(number)
+            gate.wait(30)
+
+        for number in range(cores + 1):
+            self.threads(partial(work, number))
+        self.assertEqual({started.get(timeout=30) for _ in range(cores)}, set(range(cores)))
+        self.assertTrue(started.empty())
+        gate.set()
+        self.assertEqual(started.get(timeout=30), cores)
 
 
 class HashingTests(SynchronousTestCase):
