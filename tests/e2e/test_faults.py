@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import socket
+import struct
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +21,7 @@ from .rig.hub import Hub
 from .rig.mirror import Mirror, Plan, faulty, tls_listener
 from .rig.namespace import Namespace
 from .rig.processes import wait_until
-from .rig.raw import Raw
+from .rig.raw import Raw, request
 from .rig.seed import MIB
 
 BODY = random.Random("faults").randbytes(MIB)
@@ -317,3 +319,29 @@ def test_links(registry: Faulty, raw: Raw) -> None:
         target = came.headers["link"].partition(">")[0].removeprefix("<").removeprefix("https://odd.test")
         assert target.startswith("/v2/some/image/tags/list?")
         assert {"last=b", "n=2"} <= set(target.partition("?")[2].split("&"))
+
+
+LEAVING: dict[str, Script] = {
+    "no header": lambda asked: Reply(0, end="hang"),
+    "half a body": lambda asked: Reply(200, body=BODY, sent=HALF, end="hang"),
+    "mending": lambda asked: (
+        Reply(0, end="hang") if asked.first_byte() else Reply(200, body=BODY, sent=HALF, end="close")
+    ),
+    "more than is read": lambda asked: Reply(200, body=BODY * 40),
+}
+
+
+@pytest.mark.parametrize("way", ["close", "reset"])
+@pytest.mark.parametrize("state", LEAVING)
+def test_leaving(registry: Faulty, raw: Raw, state: str, way: str) -> None:
+    """A client may leave in order or not, and at any time: its upstream is left then, and not asked again."""
+    registry.script = open_to_all(LEAVING[state])
+    raw.send(request("GET", BLOB, raw.name))
+    asked = 2 if state == "mending" else 1
+    wait_until(lambda: len([one for one in registry.asked if one.target == BLOB]) == asked, "docxy to ask")
+    if way == "reset":
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    assert not registry.is_left()
+    raw.leave()
+    wait_until(registry.is_left, "docxy to leave", 1)
+    assert len([one for one in registry.asked if one.target == BLOB]) == asked

@@ -29,6 +29,7 @@ from .processes import wait_until
 End = Literal["keep", "close", "reset", "reset at once", "hang"]
 Greeting = Literal["tls", "close", "reset", "garbage"]
 _PIECE = 1 << 18  # bytes given to the socket at once
+_TCP_ESTABLISHED = 1  # the first byte of tcp_info
 _BEATS = 20  # pieces a second of a body with a pace
 
 
@@ -197,6 +198,10 @@ class Faulty:
         finally:
             self._count(-1, 0)
 
+    def is_left(self) -> bool:
+        """Whether the peers of all connections that are open here have ended them."""
+        return all(_is_ended(connection) for connection in list(self.open))
+
     def _count(self, sending: int, sent: int) -> None:
         with self._counting:
             self._sending += sending
@@ -234,6 +239,14 @@ def _unsent(connection: socket.socket) -> int:
     left = bytearray(4)
     fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, left)
     return int.from_bytes(left, "little")
+
+
+def _is_ended(connection: socket.socket) -> bool:
+    """Whether the peer has sent a FIN or a reset."""
+    try:
+        return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _TCP_ESTABLISHED
+    except OSError:
+        return True  # closed here, after that
 
 
 def _reset(connection: socket.socket) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from . import nginx
 from .namespace import Namespace
 from .pki import Authority
-from .processes import PATH, Process, RigError, environment
+from .processes import PATH, Process, RigError, environment, whole_lines
 from .seed import Images, seed_hub
 from .tokens import Signer, TokenService, serving
 from .writer import Writer
@@ -230,7 +230,7 @@ class Hub:
     def requests(self, name: str = "upstreams") -> list[dict[str, Any]]:
         """Every request that an nginx has answered, oldest first."""
         log = self.state / name / "access.jsonl"
-        return [json.loads(line) for line in log.read_text().splitlines()]
+        return [json.loads(line) for line in whole_lines(log.read_text())]
 
     def close(self) -> None:
         """Stop everything, the last first."""

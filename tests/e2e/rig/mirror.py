@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .hub import DOCKER_HUB, GHCR, Hub, Registry
-from .processes import Process, RigError, environment, run, wait_until
+from .processes import Process, RigError, environment, run, wait_until, whole_lines
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 TWISTD = Path(sys.executable).with_name("twistd")
@@ -136,7 +136,7 @@ class Mirror:
     def events(self) -> list[dict[str, Any]]:
         """Its access log: the events of requests, oldest first."""
         found = []
-        for line in self.said().splitlines():
+        for line in whole_lines(self.said()):
             if line.startswith("{"):
                 event = json.loads(line)
                 found += [event] if "repository" in event and "status" in event else []

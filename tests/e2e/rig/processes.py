@@ -70,6 +70,11 @@ def run(
     return Finished(tuple(argv), done.returncode, done.stdout, done.stderr)
 
 
+def whole_lines(text: str) -> list[str]:
+    """The lines of a log, without one that is being written."""
+    return text.rpartition("\n")[0].splitlines()
+
+
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 20) -> None:
     """Poll until ``condition`` holds; raises `RigError` naming ``what`` when it never does."""
     end = time.monotonic() + seconds
