@@ -2,20 +2,27 @@
 One question of a pull to its upstream: may it be asked now, and how long did it take.
 
 Owns the quota that an upstream's 429 tells of, which the pulls with one of
-docxy's own credentials share.  Knows nothing of what becomes of the answer.
+docxy's own credentials share, and what it says is left for them.  Knows nothing
+of what becomes of the answer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from twisted.logger import Logger
+
 from docxy import content
 from docxy.answers import Caller
 from docxy.interfaces import Clocks, IMetrics, ITokenSource, IUpstream, Reply
+from docxy.oci.allowances import parse_pulls, parse_source
 from docxy.oci.errors import TOOMANYREQUESTS
 from docxy.oci.routes import Kind, Route
 from docxy.policy.addressing import Target
+from docxy.policy.allowances import Allowance, Allowances
 from docxy.policy.limits import Quota
+
+_log = Logger()
 
 
 class Asking:
@@ -27,6 +34,7 @@ class Asking:
         tokens: Mapping[str, ITokenSource],
         clocks: Clocks,
         metrics: IMetrics,
+        allowances: Allowances,
     ) -> None:
         self._upstreams = upstreams
         self._tokens = tokens
@@ -34,6 +42,7 @@ class Asking:
         self._clock = clocks.steady
         self._metrics = metrics
         self._quota = Quota()
+        self._allowances = allowances
 
     def carry_on(self, other: Asking) -> None:
         """Know, from now on together with ``other``, what it has learnt of quotas."""
@@ -73,7 +82,27 @@ class Asking:
             raise
         self._metrics.asked(target.upstream.name, route.kind.value, self._clock.seconds() - asked_at)
         self._note_quota(key, reply)
+        if route.kind is Kind.MANIFEST and not reply.redirected:
+            self._note_allowance(target, self.tokens(target).credential(authorization), reply)
         return reply
+
+    def _note_allowance(self, target: Target, credential: str | None, reply: Reply) -> None:
+        """Remember what upstream says is left of ``credential``, where that is ours."""
+        left = parse_pulls(reply.header(b"ratelimit-remaining"))
+        if left is None or credential is None:
+            return
+        limit = parse_pulls(reply.header(b"ratelimit-limit"))
+        source = parse_source(reply.header(b"docker-ratelimit-source"))
+        name, now = target.upstream.name, self._clock.seconds()
+        told = Allowance(name, credential, left, limit, source, now)
+        if self._allowances.note(told):
+            _log.warn(
+                "{upstream} has {left} of {limit} pulls left for this mirror's {credential} access",
+                upstream=name,
+                left=left.count,
+                limit="?" if limit is None else limit.count,
+                credential=credential,
+            )
 
     def _quota_key(
         self, route: Route, target: Target, caller: Caller, authorization: bytes | None

@@ -27,7 +27,9 @@ from docxy.metrics import Metrics, Values
 from docxy.mirror import Mirror
 from docxy.notify import notifier
 from docxy.oci.routes import Kind
+from docxy.overview import Overview
 from docxy.policy.addressing import Addressing
+from docxy.policy.allowances import Allowances
 from docxy.policy.hosts import parse_host
 from docxy.policy.limits import ConnectionCounter, RelayCounter
 from docxy.process import versions
@@ -41,7 +43,7 @@ from docxy.upstream.fetch import Upstream
 from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.parallel import body_maker
 from docxy.upstream.tokens import TokenSource
-from docxy.web.admin import AdminResource, AdminSite, metrics_page
+from docxy.web.admin import AdminResource, AdminSite, metrics_page, status_page
 from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
 from docxy.web.hashing import HashThreads
@@ -126,6 +128,7 @@ class Wiring:
         self.relays = RelayCounter(limits.relays, limits.relays_per_client)
         self.metrics = Metrics(versions())
         self._traffic = Traffic(self.metrics)
+        self._allowances = Allowances()
         self._reactor = reactor
         self._asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
         self._connections = ConnectionCounter(limits.connections, limits.connections_per_client)
@@ -133,6 +136,7 @@ class Wiring:
         self._hash_threads = HashThreads(reactor)
         self._ledger = TokenLedger()
         self._outwards = self._reach_out(settings)
+        self._overview = self._overlook()
         self.mirror_site = MirrorSite(self._mirrored(settings, self._outwards), self._connections, reactor)
         self.redirect_site = MirrorSite(self._redirected(settings), self._connections, reactor)
         self.admin_site = AdminSite(self._administered(settings), reactor)
@@ -155,6 +159,7 @@ class Wiring:
         self._asks.set_limits(limits.asks, limits.asks_per_client)
         self._connections.set_limits(limits.connections, limits.connections_per_client)
         self._outwards = new
+        self._overview.upstreams = new.upstreams
         for agent in old.agents:
             agent.retire()
 
@@ -173,7 +178,7 @@ class Wiring:
         addressing = Addressing(settings)
         auth = Auth(settings, addressing, upstreams, tokens, clocks)
         mend = body_maker(settings.limits, self._reactor)
-        asking = Asking(upstreams, tokens, clocks, self.metrics)
+        asking = Asking(upstreams, tokens, clocks, self.metrics, self._allowances)
         mirror = Mirror(settings.limits, asking, auth, mend, clocks)
         return _Outwards(upstreams, tokens, tuple(agents), addressing, auth, mirror)
 
@@ -210,8 +215,22 @@ class Wiring:
         # Whom the mirror trusts to speak for others is nobody here.
         own = replace(settings, server=replace(settings.server, trusted_proxies=(), allow=()))
         front = Front(own.server, self.certificates.names, self._reactor, self._traffic)
-        resource = AdminResource({b"/metrics": metrics_page(self.metrics)})
+        status = status_page(lambda: self._overview.shown(self.mirror_site.is_draining))
+        resource = AdminResource({b"/metrics": metrics_page(self.metrics), b"/status": status})
         return Served(own, front, lambda request: resource)
+
+    def _overlook(self) -> Overview:
+        overview = Overview(
+            Clocks(self._reactor, time),
+            versions(),
+            self._traffic,
+            self.certificates,
+            self._allowances,
+            {"relays": self.relays, "connections": self._connections, "asks": self._asks},
+        )
+        overview.upstreams = self._outwards.upstreams
+        overview.refused_logins = self._logins.refused
+        return overview
 
     def _measure(self, settings: Settings) -> None:
         """Show what is looked at when somebody asks."""
@@ -220,9 +239,20 @@ class Wiring:
             seconds = self.certificates.seconds_left()
             return {} if seconds is None else {(): seconds}
 
+        def remaining() -> Values:
+            known = self._allowances.scarcest(self._reactor.seconds())
+            return {(name,): one.left.count for name, one in known.items()}
+
+        def limit() -> Values:
+            known = self._allowances.scarcest(self._reactor.seconds())
+            return {(name,): one.limit.count for name, one in known.items() if one.limit is not None}
+
         self._traffic.expect(upstream.name for upstream in settings.upstreams)
         metrics = self.metrics
         metrics.before(self._traffic.settle)
         metrics.gauge("docxy_relays_active", "Relays under way.", ("upstream",), self._traffic.active)
         text = "Seconds until the first certificate of a listener expires."
         metrics.gauge("docxy_certificate_expiry_seconds", text, (), expiry)
+        text = "Pulls that an upstream says are left for docxy's own access, of several the scarcest."
+        metrics.gauge("docxy_upstream_quota_remaining", text, ("upstream",), remaining)
+        metrics.gauge("docxy_upstream_quota_limit", "Of how many.", ("upstream",), limit)

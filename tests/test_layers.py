@@ -35,6 +35,7 @@ LAYERS = (
     "auth",
     "mirror",
     "web",
+    "overview",
     "signals",
     "notify",
     "inheritance",

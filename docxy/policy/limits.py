@@ -111,6 +111,11 @@ class RelayCounter:
         """Relays taken and not yet released."""
         return self._total
 
+    @property
+    def limit(self) -> int:
+        """How many there may be."""
+        return self._limit_total
+
     def set_limits(self, total: int, per_client: int) -> None:
         """Count against these from now on; what was taken stays."""
         self._limit_total, self._limit_per_client = total, per_client
@@ -163,6 +168,16 @@ class ConnectionCounter:
         self._total = 0
         self.set_limits(limit_total, limit_per_client)
 
+    @property
+    def active(self) -> int:
+        """Connections taken and not yet released."""
+        return self._total
+
+    @property
+    def limit(self) -> int:
+        """How many there may be."""
+        return self._limit_total
+
     def set_limits(self, total: int, per_client: int) -> None:
         """Count against these from now on; what was taken stays."""
         self._limit_total = total
@@ -209,6 +224,10 @@ class FailedLogins:
         raise TOOMANYREQUESTS.error(
             "too many logins from one address were refused", headers=(("Retry-After", str(seconds)),)
         )
+
+    def count(self, now: float) -> int:
+        """How many were refused lately, as far as they are remembered."""
+        return sum(now - at < FAILED_LOGIN_LIFE for failed in self._failed.values() for at, _ in failed)
 
     def failed(self, bucket: str, login: Hashable, now: float) -> None:
         """This login was refused."""

@@ -53,11 +53,12 @@ class _Shown:
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """When the certificate from ``files`` ends; ``lasting`` where only a restart shows another one."""
+    """When the certificate for ``names`` ends; ``lasting`` where only a restart shows another one."""
 
     files: PairFiles
     not_after: datetime
     lasting: bool
+    names: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -117,7 +118,8 @@ class Certificates:
 
     def expiries(self) -> list[Expiry]:
         """When each of them ends."""
-        return [Expiry(one.files, one.creator.pair.not_after, one.lasting) for one in self._all]
+        pairs = ((one, one.creator.pair) for one in self._all)
+        return [Expiry(one.files, pair.not_after, one.lasting, pair.names) for one, pair in pairs]
 
     def seconds_left(self) -> float | None:
         """Until the first of them ends, negative after that; None where there is none."""

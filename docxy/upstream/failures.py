@@ -52,6 +52,10 @@ class FailureMemory:
         del self._failed[name]
         return GOOD
 
+    def names(self) -> list[str]:
+        """All that failed lately, the latest last."""
+        return [name for name in list(self._failed) if self.bad(name)]
+
     def failed_since(self, name: str, moment: float) -> bool:
         """Whether ``name`` failed lately, and not before ``moment``."""
         return self.bad(name) and self._failed[name][0] >= moment

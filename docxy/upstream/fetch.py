@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -46,6 +46,7 @@ _T = TypeVar("_T")
 TRIES = Patience(attempts=8, first_wait=0.1, longest_wait=0.8, down=3.0)
 PING_TRIES = Patience(attempts=2, first_wait=0.0)
 ERROR_TRIES = 3  # of those, tries that may be answered by a server error; the last one is relayed
+MAX_TROUBLE = 500  # characters
 _SHARE = 0.9  # of the whole time: a try that begins later comes to nothing
 
 
@@ -58,9 +59,23 @@ def within(seconds: float, clock: IReactorTime, work: Coroutine[Deferred[Any], A
     return Deferred.fromCoroutine(work).addTimeout(seconds, clock, late)
 
 
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """A try that failed: where and why, and when by the steady clock."""
+
+    text: str
+    seen_at: float
+
+
 @implementer(IUpstream)
 class Upstream:
-    """The registry that ``settings`` describe, asked through ``agent``."""
+    """
+    The registry that ``settings`` describe, asked through ``agent``.
+
+    ``trouble`` is the last try that failed.
+    """
+
+    trouble: Trouble | None = None
 
     def __init__(
         self,
@@ -130,6 +145,7 @@ class Upstream:
             outcome = await _outcome(
                 attempt.follow(self._for(pursuit.question, pursuit.url), pursuit.url, shun)
             )
+            self._note_trouble(attempt, outcome)
             wait = pursuit.wait(attempt, outcome, self._clock.seconds())
             if wait is None:
                 break
@@ -153,9 +169,19 @@ class Upstream:
                 break
             outcome.body.drop()
         _note(self._failures, attempt, outcome)
+        self._note_trouble(attempt, outcome)
         if isinstance(outcome, UpstreamError):
             raise outcome
         return outcome
+
+    def avoided(self) -> list[str]:
+        """Hosts and addresses that failed lately."""
+        return self._failures.names()
+
+    def _note_trouble(self, attempt: Attempt, outcome: Reply | UpstreamError) -> None:
+        if isinstance(outcome, UpstreamError) or outcome.status >= 500:
+            text = f"{redact(attempt.url)}: {_why(outcome)}"
+            self.trouble = Trouble(text[:MAX_TROUBLE], self._clock.seconds())
 
     def _for(self, question: Question, url: str) -> Question:
         """Credentials are the registry's, which is the last url: the mirrors before it never see them."""
@@ -172,15 +198,13 @@ class Upstream:
     def _failed(self, attempt: Attempt, outcome: Reply | UpstreamError, wait: float) -> None:
         """An outcome does not stand: remember who failed, and say so."""
         _note(self._failures, attempt, outcome)
-        why = str(outcome)
         if isinstance(outcome, Reply):
             outcome.body.drop()
-            why = f"status {outcome.status}"
         _log.warn(
             "{upstream}: {url}: {why}; tried again in {wait:.1f} s",
             upstream=self.settings.name,
             url=redact(attempt.url),
-            why=why,
+            why=_why(outcome),
             wait=wait,
         )
 
@@ -249,6 +273,10 @@ class _Pursuit:
 def _is_refusal(reply: Reply) -> bool:
     """Whether it has not what was asked for, or not for us: the word of the registry alone counts."""
     return 400 <= reply.status < 500
+
+
+def _why(outcome: Reply | UpstreamError) -> str:
+    return f"status {outcome.status}" if isinstance(outcome, Reply) else str(outcome)
 
 
 async def _outcome(following: Coroutine[Deferred[Any], Any, Reply]) -> Reply | UpstreamError:

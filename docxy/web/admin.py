@@ -7,6 +7,7 @@ access log, and it has connections of its own: however busy the mirror is, it an
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -79,5 +80,14 @@ def metrics_page(metrics: Metrics) -> Page:
 
     def page(request: MirrorRequest) -> tuple[str, bytes]:
         return metrics.shown(", ".join(request.lines(b"Accept")))
+
+    return page
+
+
+def status_page(show: Callable[[], object]) -> Page:
+    """``/status``: what ``show`` gives, as JSON."""
+
+    def page(request: MirrorRequest) -> tuple[str, bytes]:
+        return _JSON, json.dumps(show()).encode("ascii") + b"\n"
 
     return page

@@ -97,6 +97,35 @@ class Exchange:
         """How often its body was mended, by cause."""
         return self._course.resumes
 
+    def shown(self) -> dict[str, object]:
+        """
+        What is known of it: bytes, bytes a second, seconds, and who has to act before it goes on.
+
+        ``total`` is None while it is not known.
+        """
+        relay = self._relay
+        return {
+            "client": self.client,
+            "method": self.request.method.decode("latin-1"),
+            "kind": self.kind,
+            "upstream": self.upstream,
+            "repository": self._secret.hidden(self.repository),
+            "reference": self._secret.hidden(self.reference),
+            "source": self.source,
+            "sent": self.sent,
+            "total": self._written or None if relay is None else relay.length,
+            "speed": 0 if relay is None else relay.speed,
+            "seconds": round(self._clock.seconds() - self._started, 1),
+            "resumes": dict(self.mended),
+            "waits_for": self._waits_for(),
+        }
+
+    def _waits_for(self) -> str:
+        if self._relay is None:
+            return "client" if self._written else "upstream"
+        waits_for = self._relay.waits_for
+        return "mending" if waits_for == "upstream" and self._course.mending else waits_for
+
     def broke(self, cause: str) -> None:
         """Count a body that ended short."""
         self._traffic.broke(self, cause)

@@ -39,6 +39,10 @@ class Logins:
         self._clock = clock
         self._key = token_bytes(32)
 
+    def refused(self) -> int:
+        """How many were refused in the last minute, as far as they are remembered."""
+        return self._failed.count(self._clock.seconds())
+
     def begin(
         self, client: str, authorization: bytes | None, form: Sequence[tuple[str, str]]
     ) -> bytes | None:

@@ -13,6 +13,7 @@ beyond the announced length, ends that come twice.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Literal
 
 from twisted.internet.defer import Deferred
@@ -32,6 +33,7 @@ from docxy.web.hashing import InThread, ThreadedVerifier
 from docxy.web.request import MirrorRequest
 
 TICK = 1.0  # seconds between looks at a paused client
+SPEED_TICKS = 10  # over which a speed is told
 
 
 class RelayEnded(Exception):
@@ -74,8 +76,9 @@ class BodyRelay(Protocol):
     ) -> None:
         self.done: Deferred[int] = Deferred(self._cancelled)
         self.relayed = 0
+        self.length = length
+        self._marks = deque([0], SPEED_TICKS + 1)  # what was relayed at each tick
         self._request = request
-        self._length = length
         self._verifier: ThreadedVerifier | None = None
         self._held = b""
         self._open = True
@@ -92,11 +95,16 @@ class BodyRelay(Protocol):
         self._verifier = ThreadedVerifier(verifier, in_thread, self._hash_drained)
 
     @property
-    def waits_for(self) -> Literal["client", "hash", "upstream"]:
+    def speed(self) -> int:
+        """Bytes a second, over the last `SPEED_TICKS` seconds at most."""
+        return int((self._marks[-1] - self._marks[0]) / max(1.0, TICK * (len(self._marks) - 1)))
+
+    @property
+    def waits_for(self) -> Literal["client", "verifying", "upstream"]:
         """Who has to do something before it can go on."""
         if not self._client_waits:
             return "client"
-        return "hash" if self._is_concluding or not self._hash_waits else "upstream"
+        return "verifying" if self._is_concluding or not self._hash_waits else "upstream"
 
     # From upstream
 
@@ -117,12 +125,12 @@ class BodyRelay(Protocol):
 
     def _pass(self, data: bytes) -> None:
         """Write what may be written; the end of a verified body is held back."""
-        if self._length is not None:
-            left = self._length - self.relayed - len(self._held)
+        if self.length is not None:
+            left = self.length - self.relayed - len(self._held)
             if len(data) >= left:
                 self._reached_end(data[:left])
                 return
-        if self._verifier is not None and self._length is None:
+        if self._verifier is not None and self.length is None:
             data, self._held = self._held, data
         if data:
             self.relayed += len(data)
@@ -141,7 +149,7 @@ class BodyRelay(Protocol):
         whole = reason.check(ResponseDone) or (reason.check(PotentialDataLoss) and self._verifier)
         if not whole:
             self._end_short(RelayEnded(_why(reason)))
-        elif self._length is not None and self.relayed + len(self._held) < self._length:
+        elif self.length is not None and self.relayed + len(self._held) < self.length:
             self._end_short(RelayEnded("upstream sent less than it announced"))
         elif self._verifier is None:
             self._finish()
@@ -195,6 +203,7 @@ class BodyRelay(Protocol):
     # Time
 
     def _tick(self) -> None:
+        self._marks.append(self.relayed)
         if self._client_waits:
             return
         if self._verifier is not None:
@@ -224,7 +233,7 @@ class BodyRelay(Protocol):
         self._stop()
         close(self)
         self._request.unregisterProducer()
-        if self._length is None and self._request.clientproto != b"HTTP/1.1":
+        if self.length is None and self._request.clientproto != b"HTTP/1.1":
             # Without length and chunks an orderly close would say that all is there.
             self._request.channel.abort()
         else:

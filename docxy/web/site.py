@@ -162,6 +162,11 @@ class MirrorSite(Site):
 
     # The end
 
+    @property
+    def is_draining(self) -> bool:
+        """Whether it takes no connection more."""
+        return bool(self._drained)
+
     def drain(self, grace: float = 0.0) -> Deferred[None]:
         """
         Take no connection more; fires when the last answer is given and its connection closed.

@@ -35,6 +35,9 @@ class InService(Protocol):
     @property
     def mended(self) -> Mapping[str, int]: ...
 
+    def shown(self) -> dict[str, object]:
+        """What is known of it, for `docxy.overview`."""
+
 
 @dataclass(slots=True)
 class _Counted:

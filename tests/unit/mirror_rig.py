@@ -23,6 +23,7 @@ from docxy.oci.challenges import parse as parse_challenges
 from docxy.oci.errors import RegistryError
 from docxy.oci.routes import parse
 from docxy.policy.addressing import Addressing
+from docxy.policy.allowances import Allowances
 from docxy.settings.values import LimitSettings, ServerSettings, Settings, UpstreamSettings
 from docxy.testing import Asked, FakeTokenSource, FakeUpstream, MemoryBody
 
@@ -69,7 +70,8 @@ class Rig:
         self.asks: list[Ask | None] = []
         self.aheads: list[Ask | None] = []
         self.metrics = Metrics({})
-        self.asking = Asking(self.upstreams, self.tokens, clocks, self.metrics)
+        self.allowances = Allowances()
+        self.asking = Asking(self.upstreams, self.tokens, clocks, self.metrics, self.allowances)
         self.mirror = Mirror(LimitSettings(), self.asking, self.auth, self._mend, clocks)
 
     def _mend(

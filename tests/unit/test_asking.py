@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from twisted.internet.defer import CancelledError, Deferred
 
 from docxy.answers import Caller
@@ -10,6 +12,7 @@ from docxy.oci.routes import parse
 from docxy.testing import reply
 from tests.unit.metrics_rig import lines
 from tests.unit.mirror_rig import BLOB, MANIFEST, PullTests
+from tests.unit.web.rig import Logged
 
 
 class AskingTests(PullTests):
@@ -63,3 +66,56 @@ class AskingTests(PullTests):
         target = self.rig.addressing.target(route, None)
         self.assertIs(self.rig.asking.upstream(target), self.rig.upstreams["ghcr.io"])
         self.assertIs(self.rig.asking.tokens(target), self.rig.tokens["ghcr.io"])
+
+
+class AllowanceTests(PullTests):
+    """What registries say of pulls that are left."""
+
+    def setUp(self) -> None:
+        """Docker Hub, asked without a token of the client's."""
+        super().setUp()
+        self.logged = Logged(self)
+        self.rig.tokens["docker.io"].ours[b"Bearer ours"] = "anonymous"
+
+    def pulled(self, left: int, path: str = MANIFEST, token: bytes = b"Bearer ours", **more: Any) -> None:
+        """Pull, and be told how many are left."""
+        headers = [
+            (b"RateLimit-Limit", b"100;w=21600"),
+            (b"RateLimit-Remaining", b"%d;w=21600" % left),
+            (b"Docker-RateLimit-Source", b"192.0.2.1"),
+        ]
+        self.hub.will_answer(reply(404, b"{}", headers, **more))
+        self.successResultOf(self.rig.pull(path, self.rig.caller(authorization=token)))
+
+    def left(self) -> list[tuple[str, str, int, str]]:
+        """What is known."""
+        found = self.rig.allowances.current(self.rig.clock.seconds())
+        return [(one.upstream, one.credential, one.left.count, one.source) for one in found]
+
+    def said(self) -> list[str]:
+        """What the log says."""
+        events = [one for one in self.logged.events if one["log_namespace"] == "docxy.asking"]
+        return [str(one["log_format"]).format(**one) for one in events]
+
+    def test_noted(self) -> None:
+        """What is left of docxy's own access is kept, and said in the log once it is little."""
+        self.pulled(76)
+        self.assertEqual(self.left(), [("docker.io", "anonymous", 76, "192.0.2.1")])
+        self.assertEqual(self.said(), [])
+        self.pulled(9)
+        self.pulled(8)
+        expected = "docker.io has 9 of 100 pulls left for this mirror's anonymous access"
+        self.assertEqual(self.said(), [expected])
+
+    def test_no_limit(self) -> None:
+        """A limit that is not told is not guessed."""
+        self.hub.will_answer(reply(404, b"{}", [(b"RateLimit-Remaining", b"3")]))
+        self.successResultOf(self.rig.pull(MANIFEST, self.rig.caller(authorization=b"Bearer ours")))
+        self.assertIn("has 3 of ? pulls left", self.said()[0])
+
+    def test_not_ours(self) -> None:
+        """A client's own allowance is its own affair, blobs have none, and storage is not asked."""
+        self.pulled(76, token=b"Bearer theirs")
+        self.pulled(76, path=BLOB)
+        self.pulled(76, redirected=True)
+        self.assertEqual(self.left(), [])

@@ -116,6 +116,11 @@ class AdminTests(ServiceCase):
         self.assertIn('docxy_relays_active{upstream="docker.io"} 0.0\n', told)
         self.assertRegex(told, r"\ndocxy_certificate_expiry_seconds \d")
         self.assertIn(f'version="{__version__}"', told)
+        status = self.connect(1).get("/status").json
+        self.assertEqual([one["name"] for one in status["upstreams"]], ["docker.io"])
+        self.assertEqual([one["names"] for one in status["certificates"]], [["cert.example"]])
+        self.assertEqual(status["limits"].keys(), {"relays", "connections", "asks"})
+        self.assertEqual((status["draining"], status["refused_logins"]), (False, 0))
         self.assertEqual(self.connect(1).get("/health").status, 404)
         self.assertEqual(self.connect(0).get("/metrics").status, 404)
 

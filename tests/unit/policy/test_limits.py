@@ -174,7 +174,7 @@ class RelayCounterTests(SynchronousTestCase):
         for client in "aab":
             counter.take(client)
         counter.set_limits(2, 1)
-        self.assertEqual(counter.active, 3)
+        self.assertEqual((counter.active, counter.limit), (3, 2))
         self.assertEqual(self.assertRaises(RegistryError, counter.take, "b").status, 429)
         self.assertEqual(self.assertRaises(RegistryError, counter.take, "c").status, 503)
         counter.release("a")
@@ -250,6 +250,7 @@ class ConnectionCounterTests(SynchronousTestCase):
             self.assertEqual(found, [True] * taken + [False] * (3 - taken))
         self.assertTrue(counter.take(("e", "other")))
         self.assertTrue(counter.take(("f",)))
+        self.assertEqual((counter.active, counter.limit), (10, 100))
 
     def test_total(self) -> None:
         """All have one limit, those without networks too, who have no other."""
@@ -294,6 +295,13 @@ class FailedLoginsTests(SynchronousTestCase):
             self.assertEqual(error.status, 429)
             return int(dict(error.headers)["Retry-After"])
         return None
+
+    def test_count(self) -> None:
+        """Those of the last minute can be counted."""
+        logins = FailedLogins()
+        for moment, client in ((0.0, "a"), (30.0, "a"), (31.0, "b")):
+            logins.failed(client, "x", moment)
+        self.assertEqual([logins.count(now) for now in (31.0, 60.0, 90.5, 91.0)], [3, 2, 1, 0])
 
     def test_ten_a_minute(self) -> None:
         """Ten refused logins within a minute are borne, one client's are its own."""

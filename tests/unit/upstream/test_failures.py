@@ -53,3 +53,13 @@ class FailureMemoryTests(SynchronousTestCase):
         """An address that is not known is not remembered."""
         self.memory.note("")
         self.assertFalse(self.memory.bad(""))
+
+    def test_names(self) -> None:
+        """What failed lately can be listed, the latest last; what is over is not."""
+        self.memory.note("a")
+        self.clock.advance(REMEMBERED - 1)
+        for name in ("b", "c", "b"):
+            self.memory.note(name)
+        self.assertEqual(self.memory.names(), ["a", "c", "b"])
+        self.clock.advance(1)
+        self.assertEqual(self.memory.names(), ["c", "b"])

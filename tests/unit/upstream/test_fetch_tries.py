@@ -82,6 +82,23 @@ class FetchTriesTests(TriesTestCase):
                 self.assertEqual((found.status, found.address), (200, SECOND))
         self.assertIn("the connection ended before an answer; tried again in 0.1 s", self.said())
 
+    def test_trouble(self) -> None:
+        """The last try that failed is kept, without what a URL has in secret; what is an answer is none."""
+        self.net.serve(HUB, in_turn(to_cdn, reply(404)))
+        self.net.serve(CDN, reply(503))
+        side = self.side()
+        self.assertEqual((side.upstream.trouble, side.upstream.avoided()), (None, []))
+        self.soon(side.upstream.fetch(b"GET", BLOB, SECRETS), 2)
+        trouble = side.upstream.trouble
+        assert trouble is not None
+        self.assertEqual(trouble.text, f"{CDN}/x: status 503")
+        self.assertIn(host_of(CDN), side.upstream.avoided())
+        self.net.unreachable[HUB] = refused_connection()
+        waiting = side.upstream.again(BLOB, SECRETS, frozenset())
+        self.net.advance(2)
+        self.failureResultOf(waiting, UpstreamUnreachable)
+        self.assertIn("cannot connect", side.upstream.trouble.text if side.upstream.trouble else "")
+
     def test_address_is_remembered(self) -> None:
         """For ten minutes the address that failed is not the first one any more."""
         self.net.place(HUB, SECOND, THIRD)

@@ -32,6 +32,7 @@ from docxy.metrics import Metrics
 from docxy.mirror import Mirror
 from docxy.oci.routes import Kind
 from docxy.policy.addressing import Addressing
+from docxy.policy.allowances import Allowances
 from docxy.policy.limits import ConnectionCounter, RelayCounter
 from docxy.settings.values import LimitSettings, ServerSettings, Settings, UpstreamSettings
 from docxy.testing import FakeTokenSource, FakeUpstream
@@ -288,7 +289,7 @@ class Rig:
         auth = Auth(self.settings, addressing, self.upstreams, self.tokens, clocks)
         limits = self.settings.limits
         mend = body_maker(limits, self.clock)
-        asking = Asking(self.upstreams, self.tokens, clocks, self.metrics)
+        asking = Asking(self.upstreams, self.tokens, clocks, self.metrics, Allowances())
         mirror = Mirror(limits, asking, auth, mend, clocks)
         relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall)
         logins = Logins(self.clock)
