@@ -22,6 +22,7 @@ from twisted.python.components import Componentized
 from twisted.python.failure import Failure
 
 from docxy import __version__, log, process, signals
+from docxy.acme.renewal import Renewal
 from docxy.handover import Succession
 from docxy.policy.limits import RelayCounter
 from docxy.settings import live
@@ -53,10 +54,14 @@ class Listener:
 
 
 class Wired(Protocol):
-    """What `docxy.service` has built: ``relays`` counts those in progress."""
+    """
+    What `docxy.service` has built: ``relays`` counts those in progress, ``renewal`` looks after a
+    certificate that docxy obtains by itself.
+    """
 
     certificates: Certificates
     relays: RelayCounter
+    renewal: Renewal | None
 
     def renew(self, settings: Settings) -> None:
         """Serve by ``settings`` from the next request on, or raise `SettingsError` and change nothing."""
@@ -114,6 +119,8 @@ class MirrorService(Service):
     def startService(self) -> None:
         try:
             check_password_files(self.settings)
+            if self._wired.renewal is not None:
+                self._wired.renewal.start()
         except SettingsError as error:
             process.give_up(str(error.as_given(self.settings.given)))
         super().startService()
@@ -182,6 +189,8 @@ class MirrorService(Service):
         super().stopService()
         self._watch.end()
         self._notifier.stopping()
+        if self._wired.renewal is not None:
+            self._wired.renewal.stop()
         self._succession.end()
         # Waited for, since a UNIX socket is removed a moment later.
         ports = self._succession.ports
@@ -224,6 +233,8 @@ class MirrorService(Service):
             waiting = self._reload_settings()
         except SettingsError as error:
             errors.append(str(error))
+        if self._wired.renewal is not None:
+            self._wired.renewal.hurry()
         refused = self._certificates.reload(pair_of(self.settings))
         errors += [str(error.as_given(self.settings.given)) for error in refused]
         for text in dict.fromkeys(errors):
@@ -264,6 +275,6 @@ def _raise_file_limit(settings: Settings) -> Iterator[str]:
 
 
 def pair_of(settings: Settings) -> PairFiles | None:
-    """The certificate's files, where the settings name them."""
+    """The certificate's files, where the settings name them, and docxy does not obtain it by itself."""
     cert, key = settings.tls.cert, settings.tls.key
-    return None if cert is None or key is None else PairFiles(cert, key)
+    return None if settings.acme or cert is None or key is None else PairFiles(cert, key)

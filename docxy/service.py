@@ -17,6 +17,8 @@ from typing import Any
 from twisted.application.service import IService
 from twisted.web.resource import IResource
 
+from docxy.acme.obtained import Obtained
+from docxy.acme.renewal import Renewal
 from docxy.asking import Asking
 from docxy.auth import Auth
 from docxy.daemon import Listener, Load, MirrorService, pair_of
@@ -124,12 +126,17 @@ class Wiring:
 
     def __init__(self, reactor: Any, settings: Settings) -> None:
         limits = settings.limits
-        self.certificates = Certificates(_now, pair_of(settings))
-        self.relays = RelayCounter(limits.relays, limits.relays_per_client)
         self.metrics = Metrics(versions())
         self._traffic = Traffic(self.metrics)
         self._allowances = Allowances()
         self._reactor = reactor
+        self._obtained = None if settings.acme is None else Obtained(settings.acme, _now)
+        if self._obtained is None:
+            self.certificates = Certificates(_now, pair_of(settings))
+        else:
+            self.certificates = Certificates(_now, self._obtained.pair, self._obtained.coming)
+        self.renewal = self._renewal(settings)
+        self.relays = RelayCounter(limits.relays, limits.relays_per_client)
         self._asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
         self._connections = ConnectionCounter(limits.connections, limits.connections_per_client)
         self._logins = Logins(reactor)
@@ -163,6 +170,15 @@ class Wiring:
         for agent in old.agents:
             agent.retire()
 
+    def _renewal(self, settings: Settings) -> Renewal | None:
+        if self._obtained is None:
+            return None
+        by_http = bool(settings.server.redirect)
+        return self._obtained.renewal(self._reactor, self.certificates, by_http=by_http)
+
+    def _proof(self, token: str) -> str | None:
+        return None if self._obtained is None else self._obtained.challenges.text(token)
+
     def _reach_out(self, settings: Settings) -> _Outwards:
         clocks = Clocks(self._reactor, time)
         upstreams: dict[str, Upstream] = {}
@@ -195,7 +211,8 @@ class Wiring:
             Kind.V1_PING: search,
             Kind.V1_SEARCH: search,
         }
-        health = HealthResource(front, outwards.upstreams, self.relays, reactor)
+        certificates = self.certificates
+        health = HealthResource(front, outwards.upstreams, self.relays, reactor, lambda: certificates.awaited)
         find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))
         return Served(settings, front, find)
 
@@ -209,7 +226,7 @@ class Wiring:
         # Everybody may be told where the mirror is; who may use it is judged there.
         open_server = replace(settings.server, allow=())
         open_front = Front(open_server, self.certificates.names, self._reactor, self._traffic)
-        return Served(settings, open_front, to_redirect(RedirectResource(front, public_url)))
+        return Served(settings, open_front, to_redirect(RedirectResource(front, public_url, self._proof)))
 
     def _administered(self, settings: Settings) -> Served:
         # Whom the mirror trusts to speak for others is nobody here.

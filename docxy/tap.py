@@ -43,7 +43,11 @@ class Options(usage.Options):
         ["admin", None, None, "Endpoint for /metrics and /status (default: none)."],
         ["cache", None, None, "Not in this version."],
         ["cache-size", None, None, "Not in this version."],
-        ["acme", None, None, "Not in this version."],
+        ["acme", None, None, "Names to obtain a certificate for, with commas between them."],
+    ]
+
+    optFlags = [  # noqa: RUF012 - Twisted reads it from the class
+        ["acme-agree-tos", None, "You agree to the terms of service of the authority that --acme asks."],
     ]
 
     def opt_listen(self, endpoint: str) -> None:

@@ -27,6 +27,7 @@ LAYERS = (
     "log",
     "metrics",
     "tls",
+    "acme",
     "upstream",
     "store",
     "answers",

@@ -26,6 +26,8 @@ def check_files(settings: Settings) -> None:
     :raises SettingsError: for the first that cannot.
     """
     named = [("tls.cert", settings.tls.cert), ("tls.key", settings.tls.key), *_authorities(settings)]
+    if settings.acme is not None:
+        named.append(("acme.ca", settings.acme.ca))
     for key, path in named:
         problem = unreadable(path)
         if problem is not None:
@@ -100,6 +102,8 @@ def _authorities(settings: Settings) -> Iterator[tuple[str, str | None]]:
 
 
 def _password_files(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.acme is not None and settings.acme.eab_hmac_file is not None:
+        yield "acme.eab_hmac_file", settings.acme.eab_hmac_file
     for each in settings.upstreams:
         if each.account is not None:
             yield f"upstream[{each.name}].password_file", each.account.password_file

@@ -16,8 +16,9 @@ RESTART: Mapping[str, str] = {
     "server.listen": "ports below 1024 are opened with the rights of the start",
     "server.redirect": "as server.listen",
     "admin.listen": "as server.listen",
+    "acme": "an account, its folder and what stands in for its certificate are there from the start",
 }
-"""Keys that a reload does not take over, each with the reason; it does all others."""
+"""Keys, and one whole table, that a reload does not take over, each with the reason; it does all others."""
 
 
 def waiting(running: Settings, wanted: Settings) -> tuple[str, ...]:
@@ -28,7 +29,11 @@ def waiting(running: Settings, wanted: Settings) -> tuple[str, ...]:
 def taken_over(running: Settings, wanted: Settings) -> Settings:
     """``wanted``, but for what waits for a restart: that stays as it is."""
     for key in RESTART:
-        part, name = key.split(".")
+        part, _, name = key.partition(".")
+        if not name:
+            whole: Any = {part: getattr(running, part)}
+            wanted = replace(wanted, **whole)
+            continue
         # Whichever part it is: dataclasses.replace needs its type.
         table: Any = getattr(wanted, part)
         changed: Any = {part: replace(table, **{name: _value(running, key)})}
@@ -37,5 +42,6 @@ def taken_over(running: Settings, wanted: Settings) -> Settings:
 
 
 def _value(settings: Settings, key: str) -> Any:
-    part, name = key.split(".")
-    return getattr(getattr(settings, part), name)
+    part, _, name = key.partition(".")
+    table = getattr(settings, part)
+    return getattr(table, name) if name else table

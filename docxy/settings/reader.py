@@ -14,9 +14,11 @@ from dataclasses import fields, replace
 from typing import Any, Literal, cast
 
 from docxy.settings import forms
+from docxy.settings.acme import read_acme
 from docxy.settings.tables import Table
 from docxy.settings.upstreams import read_upstreams
 from docxy.settings.values import (
+    AcmeSettings,
     AdminSettings,
     LimitSettings,
     LogSettings,
@@ -47,15 +49,19 @@ def read(mapping: Mapping[str, object]) -> Settings:
     """
     root = Table("", "", mapping)
     tls = _read_tls(root.table("tls"))
-    server = _read_server(root.table("server"), tls)
+    acme = read_acme(root.table("acme")) if "acme" in root else None
+    _check_one_certificate(tls, acme)
+    server = _read_server(root.table("server"), has_certificate=bool(tls.cert or acme))
     settings = Settings(
         server=server,
         upstreams=read_upstreams(root),
         tls=tls,
+        acme=acme,
         limits=_read_limits(root.table("limits")),
         log=_read_log(root.table("log")),
         admin=_read_admin(root.table("admin"), server),
     )
+    _check_acme(settings)
     _check_secret(settings)
     _check_accounts(settings)
     _check_default(settings.upstreams)
@@ -78,6 +84,18 @@ def _read_tls(table: Table) -> TLSSettings:
         if value is None and other is not None:
             raise table.error(missing, "is missing", "give the certificate chain and its key together")
     return TLSSettings(cert, key)
+
+
+def _check_one_certificate(tls: TLSSettings, acme: AcmeSettings | None) -> None:
+    if tls.cert is not None and acme is not None:
+        problem = "contradicts tls.cert: either docxy obtains the certificate, or it is given"
+        raise SettingsError("acme.domains", problem, "keep one of the two")
+
+
+def _check_acme(settings: Settings) -> None:
+    """The authority looks for what it certifies at a listener that shows docxy's certificate."""
+    if settings.acme is not None and not any(map(own_certificate, settings.server.listen)):
+        raise SettingsError("acme.domains", "no listener uses the certificate", "listen on ssl:443")
 
 
 def _read_limits(table: Table) -> LimitSettings:
@@ -104,8 +122,8 @@ def _read_admin(table: Table, server: ServerSettings) -> AdminSettings:
     return AdminSettings(listen)
 
 
-def _read_server(table: Table, tls: TLSSettings) -> ServerSettings:
-    listen = table.some("listen", forms.endpoint) or (TLS_LISTEN if tls.cert else PLAIN_LISTEN,)
+def _read_server(table: Table, has_certificate: bool) -> ServerSettings:
+    listen = table.some("listen", forms.endpoint) or (TLS_LISTEN if has_certificate else PLAIN_LISTEN,)
     redirect = table.values("redirect", forms.endpoint)
     urls = table.some("public_url", forms.base_url) or ()
     server = ServerSettings(
@@ -117,7 +135,7 @@ def _read_server(table: Table, tls: TLSSettings) -> ServerSettings:
         secret_path=table.value("secret_path", forms.secret),
         allow=table.some("allow", forms.network) or (),
     )
-    _check_listeners(server, tls, table)
+    _check_listeners(server, has_certificate, table)
     return server
 
 
@@ -136,11 +154,13 @@ def _trusted_proxies(table: Table) -> tuple[Network, ...]:
     return table.values("trusted_proxies", forms.network) or ()
 
 
-def _check_listeners(server: ServerSettings, tls: TLSSettings, table: Table) -> None:
+def _check_listeners(server: ServerSettings, has_certificate: bool, table: Table) -> None:
     bare = [listener for listener in server.listen if own_certificate(listener)]
-    if bare and tls.cert is None:
+    if bare and not has_certificate:
         problem = f"{bare[0]} needs a certificate"
-        raise table.error("listen", problem, "set tls.cert and tls.key (--cert, --key), or listen on tcp:")
+        raise table.error(
+            "listen", problem, "set tls.cert and tls.key (--cert, --key) or --acme, or listen on tcp:"
+        )
     both = set(server.listen) & set(server.redirect)
     if both:
         raise table.error("redirect", f"{min(both)} is in server.listen too", "remove one of the two")

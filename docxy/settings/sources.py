@@ -54,6 +54,8 @@ WAYS = (
     Way("redirect", "DOCXY_REDIRECT", "server", "redirect", repeats=True),
     Way("public-url", "DOCXY_PUBLIC_URL", "server", "public_url", repeats=True),
     Way("behind-proxy", "DOCXY_BEHIND_PROXY", "server", "trusted_proxies", repeats=True),
+    Way("acme", "DOCXY_ACME", "acme", "domains"),
+    Way("acme-agree-tos", "DOCXY_ACME_AGREE_TOS", "acme", "agree_tos"),
     Way("log-format", "DOCXY_LOG_FORMAT", "log", "format"),
     Way("log-level", "DOCXY_LOG_LEVEL", "log", "level"),
     Way("admin", "DOCXY_ADMIN", "admin", "listen"),
@@ -65,7 +67,6 @@ UPSTREAM = Way("upstream", "DOCXY_UPSTREAM", "", "upstream", repeats=True)
 LATER_WAYS = (
     Way("cache", "DOCXY_CACHE", "cache", ""),
     Way("cache-size", "DOCXY_CACHE_SIZE", "cache", ""),
-    Way("acme", "DOCXY_ACME", "acme", ""),
 )
 """Flags and variables whose part does not exist yet."""
 
@@ -74,6 +75,7 @@ VARIABLES = (*_EFFECTIVE, *(way.variable for way in LATER_WAYS))
 """Every variable that docxy reads."""
 
 _PROXIES = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+_COMMAS = re.compile(r"[,\s]+")
 _AT = re.compile(r"(.*) \(at (.*)\)", re.DOTALL)
 
 
@@ -153,7 +155,7 @@ class _Merge:
     def _value(self, way: Way) -> tuple[Any, str] | None:
         """A flag's value, else its variable's, with the name of the one that was given."""
         flag = self._options.get(way.flag)
-        if flag is not None and flag != []:
+        if flag not in (None, [], 0):  # 0: a flag without a value that was not given
             return flag, f"--{way.flag}"
         if way.variable in self._environ:
             text = self._environ[way.variable]
@@ -195,13 +197,20 @@ class _Merge:
             value = self._whole(value, source) if value else value
         elif way.key == "redirect" and value == ["none"]:
             value = []
+        elif way.key == "domains":
+            value = [word for word in _COMMAS.split(value) if word]
+        elif way.key == "agree_tos":
+            value = truth(str(value)) if truth(str(value)) is not None else value
         elif way.key == "trusted_proxies" and len(value) == 1 and truth(value[0]) is not None:
             value = truth(value[0])
         self._put(way.table, way.key, value, source)
 
+    def _has_acme(self) -> bool:
+        return "acme" in self.mapping
+
     def _add_older(self, places: Places) -> None:
         """The older variables are environment too: above the file, below flags."""
-        has_certificate = self._peek("tls", "cert") is not None or _has_pair(places)
+        has_certificate = self._peek("tls", "cert") is not None or self._has_acme() or _has_pair(places)
         found = listeners(self._environ, has_certificate)
         for key, value in (("listen", found.listen), ("redirect", found.redirect)):
             if value is not None and not self._options.get(key) and not self._options.get("listen"):
@@ -212,7 +221,12 @@ class _Merge:
         listen = self._peek("server", "listen")
         texts = [listen] if isinstance(listen, str) else listen
         wanted = not isinstance(texts, list) or any(own_certificate(str(text)) for text in texts)
-        if not wanted or self._peek("tls", "cert") is not None or self._peek("tls", "key") is not None:
+        if (
+            not wanted
+            or self._has_acme()
+            or self._peek("tls", "cert") is not None
+            or self._peek("tls", "key") is not None
+        ):
             return
         if _has_pair(places):
             self._put("tls", "cert", places.cert, "tls.cert")
@@ -265,6 +279,7 @@ def _resolve(mapping: dict[str, Any], folder: str) -> None:
     entries = upstreams if isinstance(upstreams, list) else []
     for table, keys in (
         (mapping.get("tls"), ("cert", "key")),
+        (mapping.get("acme"), ("ca", "eab_hmac_file", "state")),
         *((one, ("ca", "password_file")) for one in entries),
     ):
         for key in keys:

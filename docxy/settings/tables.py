@@ -17,9 +17,21 @@ from docxy.settings.values import SettingsError
 T = TypeVar("T")
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "": ("server", "tls", "upstream", "network", "limits", "log", "admin"),
+    "": ("server", "tls", "acme", "upstream", "network", "limits", "log", "admin"),
     "server": ("listen", "redirect", "public_url", "trusted_proxies", "drain", "secret_path", "allow"),
     "tls": ("cert", "key"),
+    "acme": (
+        "domains",
+        "email",
+        "directory",
+        "ca",
+        "eab_kid",
+        "eab_hmac_file",
+        "key_type",
+        "profile",
+        "agree_tos",
+        "state",
+    ),
     "upstream": (
         "name",
         "url",
@@ -64,7 +76,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 """Every table and its keys; the table without a name is the file itself."""
 
 LATER: Mapping[str, tuple[str, ...]] = {
-    "": ("cache", "acme", "access"),
+    "": ("cache", "access"),
 }
 """Keys whose part does not exist yet."""
 

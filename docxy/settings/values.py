@@ -112,6 +112,27 @@ class TLSSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AcmeSettings:
+    """
+    The names to obtain a certificate for, and from whom (RFC 8555).
+
+    ``domains`` are host names and addresses, ``ca`` is a further trust root
+    for ``directory``; ``eab_kid`` and ``eab_hmac_file`` bind the account to
+    one that the operator has with that authority (section 7.3.4).
+    """
+
+    domains: tuple[str, ...]
+    email: str | None = None
+    directory: str = "https://acme-v02.api.letsencrypt.org/directory"
+    ca: str | None = None
+    eab_kid: str | None = None
+    eab_hmac_file: str | None = None
+    key_type: Literal["ec256", "ec384", "rsa2048", "rsa3072", "rsa4096"] = "ec256"
+    profile: str | None = None  # one of the directory's
+    state: str = "/var/lib/docxy/acme"  # folder of the account and the certificate
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSettings:
     """Bounds on counts, and on waits in seconds (DESIGN: Time)."""
 
@@ -152,6 +173,7 @@ class Settings:
     server: ServerSettings
     upstreams: tuple[UpstreamSettings, ...]
     tls: TLSSettings = field(default_factory=TLSSettings)
+    acme: AcmeSettings | None = None  # None: certificates come from elsewhere
     limits: LimitSettings = field(default_factory=LimitSettings)
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)

@@ -9,18 +9,23 @@ strings or HTTP.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from cryptography import x509
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from docxy.settings.values import SettingsError
-from docxy.tls.certificates import CertificatePair
+from docxy.tls.certificates import CertificatePair, PrivateKey
 
 HTTP_1_1 = b"http/1.1"
+ACME_TLS_1 = b"acme-tls/1"  # RFC 8737 section 6.2
+
+Proof = Callable[[str, PrivateKey], x509.Certificate | None]
+"""From the server name that a client sent, and our key, to the certificate that proves the name ours."""
 
 # Forward secret AEAD suites alone (RFC 9325 section 4.2).  TLS 1.3 has no others.
 _SUITES = b":".join(
@@ -36,14 +41,31 @@ _SUITES = b":".join(
 
 
 def _choose_protocol(_: SSL.Connection, offered: Sequence[bytes]) -> Any:
+    """The ALPN answer."""
     # RFC 7301 section 3.2 would have us end a connection that offers h2 alone.  Going on without ALPN
     # costs nothing and serves the clients that speak HTTP/1.1 all the same.
     return HTTP_1_1 if HTTP_1_1 in offered else SSL.NO_OVERLAPPING_PROTOCOLS
 
 
-def make_context(pair: CertificatePair) -> SSL.Context:
+def _proving(key: PrivateKey, proof: Proof) -> Callable[[SSL.Connection, Sequence[bytes]], Any]:
+    """The ALPN answer that proves names to a certificate authority besides."""
+
+    def choose(connection: SSL.Connection, offered: Sequence[bytes]) -> Any:
+        if ACME_TLS_1 not in offered:
+            return _choose_protocol(connection, offered)
+        certificate = proof((connection.get_servername() or b"").decode("ascii", "replace"), key)
+        if certificate is None:
+            return SSL.NO_OVERLAPPING_PROTOCOLS
+        # The signature algorithm is chosen by now: OpenSSL takes another certificate of the same key alone.
+        connection.use_certificate(certificate)
+        return ACME_TLS_1
+
+    return choose
+
+
+def make_context(pair: CertificatePair, proof: Proof | None = None) -> SSL.Context:
     """
-    An OpenSSL server context that shows ``pair``'s chain.
+    An OpenSSL server context that shows ``pair``'s chain, and ``proof`` to who asks by ``acme-tls/1``.
 
     :raises SettingsError: OpenSSL refuses the certificate or its key, as its security level does
         with weak signatures.
@@ -55,7 +77,7 @@ def make_context(pair: CertificatePair) -> SSL.Context:
     context.set_options(SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # an idle connection holds 34 KiB less
     context.set_cipher_list(_SUITES)
-    context.set_alpn_select_callback(_choose_protocol)
+    context.set_alpn_select_callback(_choose_protocol if proof is None else _proving(pair.private_key, proof))
     # Sessions live in tickets, sealed with this context's own key: nothing is kept here that a
     # stream of new clients could make grow.
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -92,8 +114,9 @@ class ReloadableCreator:
     Connections that exist keep the certificate they began with.
     """
 
-    def __init__(self, pair: CertificatePair) -> None:
-        self._context = make_context(pair)
+    def __init__(self, pair: CertificatePair, proof: Proof | None = None) -> None:
+        self._proof = proof
+        self._context = make_context(pair, proof)
         self._pair = pair
 
     @property
@@ -107,7 +130,7 @@ class ReloadableCreator:
 
         :raises SettingsError: OpenSSL refuses it; the old pair stays.
         """
-        self._context = make_context(pair)
+        self._context = make_context(pair, self._proof)
         self._pair = pair
 
     def serverConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
@@ -115,10 +138,10 @@ class ReloadableCreator:
         return SSL.Connection(self._context, None)
 
 
-def server_creator(pair: CertificatePair) -> ReloadableCreator:
+def server_creator(pair: CertificatePair, proof: Proof | None = None) -> ReloadableCreator:
     """
     The creator that listeners share.
 
     :raises SettingsError: OpenSSL refuses the pair.
     """
-    return ReloadableCreator(pair)
+    return ReloadableCreator(pair, proof)

@@ -15,8 +15,8 @@ from datetime import datetime
 
 from docxy.policy.hosts import parse_host
 from docxy.settings.values import SettingsError
-from docxy.tls.certificates import PairFiles, covers, load_files
-from docxy.tls.server import ReloadableCreator, server_creator
+from docxy.tls.certificates import CertificatePair, PairFiles, covers, load_files
+from docxy.tls.server import Proof, ReloadableCreator, server_creator
 
 _State = tuple[tuple[int, ...] | None, ...]
 """What tells files from changed ones; None for one that cannot be looked at."""
@@ -25,7 +25,8 @@ _State = tuple[tuple[int, ...] | None, ...]
 @dataclass(slots=True)
 class _Shown:
     """
-    One certificate; ``lasting`` where its listener has taken it for good.
+    One certificate; ``lasting`` where its listener has taken it for good, ``awaited`` where
+    another stands in for it.
 
     ``judged`` is the state of the files when they were read last, ``seen``
     when they were looked at last; ``refused`` is why they were not taken.
@@ -37,6 +38,7 @@ class _Shown:
     judged: _State
     seen: _State
     refused: str | None = None
+    awaited: bool = False
 
     def renew(self, now: datetime) -> None:
         """Read the files and show what is in them; raises `SettingsError`."""
@@ -48,7 +50,15 @@ class _Shown:
         except SettingsError as error:
             self.refused = str(error)
             raise
-        self.refused = None
+        self.refused, self.awaited = None, False
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """What a certificate that docxy obtains needs: a ``stand_in`` until it is there; ``proof`` of names."""
+
+    stand_in: Callable[[], CertificatePair]
+    proof: Proof
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +89,20 @@ class Certificates:
     Every certificate of this process; ``now`` gives the time that validity is judged by.
 
     ``default`` makes connections by the pair of the settings, ``pair``; None where there is none.
+    With ``coming`` it need not be there yet, or may have ended.
 
     :raises SettingsError: the pair of the settings cannot serve.
     """
 
-    def __init__(self, now: Callable[[], datetime], pair: PairFiles | None = None) -> None:
+    def __init__(
+        self, now: Callable[[], datetime], pair: PairFiles | None = None, coming: Coming | None = None
+    ) -> None:
         self.now = now
         self._all: list[_Shown] = []
-        self.default = None if pair is None else self.add(pair)
+        if pair is not None and coming is not None:
+            self.default: ReloadableCreator | None = self._add_coming(pair, coming)
+        else:
+            self.default = None if pair is None else self.add(pair)
 
     def add(self, files: PairFiles, *, lasting: bool = False) -> ReloadableCreator:
         """
@@ -100,6 +116,36 @@ class Certificates:
             creator = server_creator(pair)
         self._all.append(_Shown(creator, files, lasting, state, state))
         return creator
+
+    def _add_coming(self, files: PairFiles, coming: Coming) -> ReloadableCreator:
+        state = _state(files)
+        try:
+            pair, awaited = load_files(files, now=self.now()), False
+        except SettingsError:
+            pair, awaited = coming.stand_in(), True
+        creator = server_creator(pair, coming.proof)
+        self._all.append(_Shown(creator, files, False, state, state, awaited=awaited))
+        return creator
+
+    @property
+    def awaited(self) -> bool:
+        """Whether a stand-in is shown in the place of the settings' pair."""
+        return any(one.awaited for one in self._all)
+
+    @property
+    def pair(self) -> CertificatePair | None:
+        """The settings' pair; None where there is none, or none yet."""
+        return None if self.default is None or self.awaited else self.default.pair
+
+    def take(self) -> None:
+        """
+        Show the settings' pair as its files are by now, where they are there and have changed.
+
+        :raises SettingsError: it cannot serve; the old one stays.
+        """
+        for one in self._renewable():
+            if one.creator is self.default and (_state(one.files) != one.judged or one.refused is not None):
+                one.renew(self.now())
 
     def names(self) -> tuple[str, ...]:
         """The names of all of them."""
@@ -117,8 +163,8 @@ class Certificates:
         return warnings
 
     def expiries(self) -> list[Expiry]:
-        """When each of them ends."""
-        pairs = ((one, one.creator.pair) for one in self._all)
+        """When each of them ends; what stands in for another does not count."""
+        pairs = ((one, one.creator.pair) for one in self._all if not one.awaited)
         return [Expiry(one.files, pair.not_after, one.lasting, pair.names) for one, pair in pairs]
 
     def seconds_left(self) -> float | None:
@@ -135,7 +181,9 @@ class Certificates:
                 yield files.cert_setting, files.chain
 
     def _renewable(self) -> list[_Shown]:
-        return [one for one in self._all if not one.lasting]
+        return [
+            one for one in self._all if not one.lasting and not (one.awaited and None in _state(one.files))
+        ]
 
     def reload(self, pair: PairFiles | None) -> list[SettingsError]:
         """

@@ -13,13 +13,15 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IHandshakeListener
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
+from zope.interface import implementer
 
 from docxy.log import ACCESS
 from docxy.oci.errors import REQUEST_INVALID, SIZE_INVALID, ErrorCode, RegistryError
+from docxy.tls.server import ACME_TLS_1
 from docxy.web.closing import PATIENCE, Watch
 from docxy.web.status import phrase
 
@@ -35,6 +37,7 @@ LINGER = 2.0  # seconds in which a refused client may read why
 HEADERS_TOO_LARGE = ErrorCode("UNSUPPORTED", 431, "request line and headers are over 64 KiB")
 
 
+@implementer(IHandshakeListener)
 class MirrorChannel(HTTPChannel):
     """HTTP/1.1 as `HTTPChannel` speaks it, with docxy's limits."""
 
@@ -63,6 +66,12 @@ class MirrorChannel(HTTPChannel):
     def connectionMade(self) -> None:
         super().connectionMade()
         self._start_deadline()
+
+    def handshakeCompleted(self) -> None:
+        """Over TLS: a certificate authority wanted the handshake alone (RFC 8737 section 3)."""
+        transport: Any = self.transport
+        if transport.negotiatedProtocol == ACME_TLS_1:
+            transport.loseConnection()
 
     def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
         self._stop_deadline()

@@ -7,7 +7,7 @@ Never echoes anything of the request.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from twisted.internet.defer import Deferred, FirstError, gatherResults
 from twisted.internet.interfaces import IReactorTime
@@ -31,17 +31,27 @@ _ALLOW = (("Allow", "GET, HEAD"),)
 
 
 class HealthResource(Resource):
-    """Serves ``/health``, ``/health?upstream=1`` and ``/generate_204``."""
+    """
+    Serves ``/health``, ``/health?upstream=1`` and ``/generate_204``.
+
+    ``awaits`` tells whether a stand-in is shown until there is a certificate.
+    """
 
     isLeaf = True
 
     def __init__(
-        self, front: Front, upstreams: Mapping[str, IUpstream], relays: RelayCounter, clock: IReactorTime
+        self,
+        front: Front,
+        upstreams: Mapping[str, IUpstream],
+        relays: RelayCounter,
+        clock: IReactorTime,
+        awaits: Callable[[], bool],
     ) -> None:
         super().__init__()
         self._front = front
         self._upstreams = upstreams
         self._relays = relays
+        self._awaits = awaits
         self._clock = clock
         self._asking: SharedByKey[str] = SharedByKey()
         self._known: dict[str, tuple[float, str]] = {}
@@ -61,6 +71,8 @@ class HealthResource(Resource):
             "version": __version__,
             "relays": self._relays.active,
         }
+        if self._awaits():
+            state["certificate"] = "awaited"
         status = 200
         if b"upstream=1" in request.query.split(b"&"):
             found = await self._states()

@@ -11,7 +11,7 @@ from docxy.registries import KNOWN
 from docxy.settings.reader import read
 from docxy.settings.sources import CONFIG, LATER_WAYS, UPSTREAM, VARIABLES, WAYS
 from docxy.settings.tables import KEYS, LATER
-from docxy.settings.values import LimitSettings
+from docxy.settings.values import AcmeSettings, LimitSettings
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -38,7 +38,7 @@ class ReferenceTests(SynchronousTestCase):
     def test_flags_and_variables(self) -> None:
         """Every flag and every variable is named."""
         flags = [f"``--{way.flag}" for way in LATER_WAYS] + [
-            f"--{way.flag} " for way in (CONFIG, *WAYS, UPSTREAM)
+            f"--{way.flag}{'``' if way.key == 'agree_tos' else ' '}" for way in (CONFIG, *WAYS, UPSTREAM)
         ]
         for word in (*flags, *VARIABLES):
             self.assertIn(word, self.text)
@@ -80,6 +80,16 @@ class ExampleTests(SynchronousTestCase):
         self.assertEqual(set(hub), set(KEYS["upstream"]))
         for table in ("server", "tls", "network", "limits", "log", "admin"):
             self.assertEqual(tuple(mapping[table]), KEYS[table])
+
+    def test_obtained_certificate(self) -> None:
+        """With ## taken away, and the pair that contradicts it left out, it obtains a certificate."""
+        mapping = tomllib.loads(re.sub(r"^##", "", self.text, flags=re.MULTILINE))
+        self.assertEqual(tuple(mapping["acme"]), KEYS["acme"])
+        acme = read(mapping).acme
+        assert acme is not None
+        default = AcmeSettings(acme.domains)
+        for name in ("directory", "key_type", "state"):
+            self.assertEqual(getattr(acme, name), getattr(default, name))
 
     def test_comments_are_the_defaults(self) -> None:
         """Where a value that can be taken in is the default, it is the true one."""

@@ -97,7 +97,7 @@ class ServerTests(ReaderTestCase):
         """A listener that needs the certificate is refused without one."""
         expected = (
             "server.listen: ssl:8443 needs a certificate; "
-            "set tls.cert and tls.key (--cert, --key), or listen on tcp:"
+            "set tls.cert and tls.key (--cert, --key) or --acme, or listen on tcp:"
         )
         self.check_error(expected, server={"listen": ["tcp:5000", "ssl:8443"]})
         own = "ssl:8443:privateKey=/k:certKey=/c"

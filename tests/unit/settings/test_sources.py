@@ -246,7 +246,7 @@ class CertificateTests(SourcesTestCase):
 
     def test_missing(self) -> None:
         """TLS without a certificate is refused under the name by which TLS was asked for."""
-        end = "needs a certificate; set tls.cert and tls.key (--cert, --key), or listen on tcp:"
+        end = "needs a certificate; set tls.cert and tls.key (--cert, --key) or --acme, or listen on tcp:"
         self.check_error(f"--listen: ssl:8443 {end}", {"listen": ["ssl:8443"]})
         self.check_error(f"DOCXY_HTTPS_ENABLED: ssl:443 {end}", HTTPS_ENABLED="yes")
 
@@ -314,10 +314,8 @@ class RefusedTests(SourcesTestCase):
         end = "is of a part that this version lacks; remove it"
         self.check_error(f"--cache: {end}", {"cache": "/var/cache"})
         self.check_error(f"DOCXY_CACHE_SIZE: {end}", CACHE_SIZE="1G")
-        self.check_error(f"--acme: {end}", {"acme": "mirror.example.com"})
-        self.check_error(f"DOCXY_ACME: {end}", ACME="mirror.example.com")
-        self.write("docxy.toml", "[acme]\nx = 1\n")
-        self.check_error(f"acme in DIR/docxy.toml: {end}")
+        self.write("docxy.toml", "[cache]\nx = 1\n")
+        self.check_error(f"cache in DIR/docxy.toml: {end}")
 
     def test_proxies(self) -> None:
         """An outgoing proxy is not used, and that is said once."""
@@ -335,7 +333,7 @@ class RefusedTests(SourcesTestCase):
         environ = {"DOCXY_LISTENN": "x", "DOCXY_PORT_443_TCP": "x", "DOXCY_LISTEN": "x", "HOME": "/"}
         expected = "DOCXY_LISTENN: is unknown and has no effect; DOCXY_LISTEN is known"
         self.assertEqual(load({}, environ, self.places).warnings, (expected,))
-        later = {"DOCXY_CACH": "x", "DOCXY_ACM": "x"}
+        later = {"DOCXY_CACH": "x"}
         self.assertEqual(load({}, later, self.places).warnings, ())
 
     def test_default_places(self) -> None:

@@ -10,7 +10,9 @@ import warnings
 from dataclasses import replace
 from typing import Any
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.trial.unittest import SynchronousTestCase
@@ -117,6 +119,45 @@ class HandshakeTests(SynchronousTestCase):
                 self.assertTrue(joined.peer.handshaken)
                 self.assertEqual(joined.peer.tls.selected_alpn_protocol(), chosen)
 
+    def test_proof(self) -> None:
+        """A certificate authority that offers acme-tls/1 is shown the proof of the name that it sends."""
+        asked: list[tuple[str, object]] = []
+        for wish, versions in (
+            ("p256", VERSIONS),
+            ("p384", VERSIONS),
+            ("rsa2048", VERSIONS),
+            ("ed25519", VERSIONS),
+        ):
+            shown = pair_of(issue(Wish(HOST, key=wish), intermediate()), intermediate())
+            proof = issue(Wish("proof.example", key=wish)).certificate
+
+            def prove(name: str, key: object, proof: x509.Certificate = proof) -> x509.Certificate:
+                asked.append((name, key))
+                return proof
+
+            for version in versions:
+                creator = ReloadableCreator(shown, prove)
+                context = _unverified(version, "acme-tls/1")
+                joined = call(creator, context)
+                self.assertTrue(joined.peer.handshaken, wish)
+                self.assertEqual(joined.peer.tls.selected_alpn_protocol(), "acme-tls/1")
+                self.assertEqual(joined.peer.tls.getpeercert(True), proof.public_bytes(Encoding.DER))
+                self.assertEqual(asked.pop(), (HOST, shown.private_key))
+                other = call(creator, _unverified(version, "http/1.1"))
+                self.assertEqual(other.peer.tls.getpeercert(True), shown.chain[0].public_bytes(Encoding.DER))
+                creator.replace(shown)
+                self.assertEqual(call(creator, context).peer.tls.selected_alpn_protocol(), "acme-tls/1")
+                asked.clear()
+
+    def test_no_proof(self) -> None:
+        """Where none is pending the connection goes on without ALPN, also without a server name."""
+        creator = ReloadableCreator(self.creator.pair, lambda name, key: None)
+        context = _unverified(VERSIONS[1], "acme-tls/1")
+        for name in (HOST, None):
+            joined = wire(creator, peer(context, server_hostname=name), client=False)
+            self.assertTrue(joined.peer.handshaken)
+            self.assertIsNone(joined.peer.tls.selected_alpn_protocol())
+
     def test_no_compression(self) -> None:
         """Nothing is compressed (CRIME)."""
         self.assertIsNone(call(self.creator, client_context(ssl.TLSVersion.TLSv1_2)).peer.tls.compression())
@@ -132,6 +173,14 @@ class HandshakeTests(SynchronousTestCase):
         with self.assertRaises(SSL.Error) as caught:
             _shake(connection, server)
         self.assertIn("no renegotiation", str(caught.exception))
+
+
+def _unverified(version: ssl.TLSVersion, *offered: str) -> ssl.SSLContext:
+    """A client that takes any certificate, as an authority that looks for a proof does."""
+    context = client_context(version)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(list(offered))
+    return context
 
 
 def _unverifying(version: int) -> SSL.Context:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from OpenSSL import SSL
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.settings.values import SettingsError
-from docxy.tls.certificates import PairFiles
-from docxy.tls.shown import Certificates
+from docxy.tls.certificates import CertificatePair, PairFiles, load_files
+from docxy.tls.shown import Certificates, Coming
 from tests.unit.tls.throwaway import NOW, intermediate, leaf, write
 
 
-class CertificatesTests(SynchronousTestCase):
+class CertificatesCase(SynchronousTestCase):
     def setUp(self) -> None:
         """Files of three names, and a listener's own certificate beside that of the settings."""
         made = tempfile.TemporaryDirectory()
@@ -37,6 +38,10 @@ class CertificatesTests(SynchronousTestCase):
         """Put a renewed pair in the place of another."""
         shutil.copy(new.cert, place.cert)
         shutil.copy(new.key, place.key)
+
+
+class CertificatesTests(CertificatesCase):
+    """Certificates that lie in files."""
 
     def test_names(self) -> None:
         """The names of all are known, and the settings' own is the default."""
@@ -106,3 +111,74 @@ class CertificatesTests(SynchronousTestCase):
         self.assertEqual(error.key, "server.listen")
         keys = [error.key for error in self.known.reload(None)]
         self.assertEqual(keys, ["tls.cert", "server.listen"])
+
+
+class ComingTests(CertificatesCase):
+    """A certificate that docxy obtains by itself."""
+
+    def setUp(self) -> None:
+        """Nothing is there yet but what stands in."""
+        super().setUp()
+        self.stand_in = load_files(self.pair("stand-in.example"), now=NOW)
+        cert = str(self.folder / "obtained.pem")
+        self.files = PairFiles(cert, cert, "acme.state", "acme.state")
+        self.coming = Coming(lambda: self.stand_in, lambda name, key: None)
+        self.known = Certificates(lambda: NOW, self.files, self.coming)
+        self.own_creator = self.known.add(self.own)
+
+    def obtain(self, name: str) -> None:
+        """The certificate and its key, in one file."""
+        one = leaf(name)
+        write(Path(self.files.cert), [one.pem, intermediate().pem, one.key_pem()])
+
+    def shown(self) -> CertificatePair:
+        """What the next connection is shown."""
+        assert self.known.default is not None
+        return self.known.default.pair
+
+    def test_names(self) -> None:
+        """The stand-in's names are known, but it is nobody's pair."""
+        self.assertEqual(self.known.names(), ("stand-in.example", "own.example"))
+        self.assertTrue(self.known.awaited)
+        self.assertIsNone(self.known.pair)
+
+    def test_files(self) -> None:
+        """A file that is not there yet is not missed."""
+        self.assertNotIn("acme.state", [setting for setting, _ in self.known.files()])
+        self.obtain("obtained.example")
+        self.known.take()
+        self.assertIn(("acme.state", self.files.cert), list(self.known.files()))
+
+    def test_taken(self) -> None:
+        """It is taken once it is there, and again when it is another one."""
+        self.known.take()
+        self.assertTrue(self.known.awaited)
+        for name in ("obtained.example", "renewed.example"):
+            self.obtain(name)
+            self.known.take()
+            self.assertEqual(self.shown().names, (name,))
+            self.assertFalse(self.known.awaited)
+            context = self.known.default and self.known.default._context
+            self.known.take()
+            self.assertIs(self.known.default and self.known.default._context, context)
+        self.assertEqual(self.own_creator.pair.names, ("own.example",))
+
+    def test_there_already(self) -> None:
+        """One that is there is shown at once; one that cannot serve is not."""
+        self.obtain("obtained.example")
+        self.assertIs(Certificates(lambda: NOW, self.files, self.coming).awaited, False)
+        later = NOW + timedelta(days=400)
+        self.assertIs(Certificates(lambda: later, self.files, self.coming).awaited, True)
+
+    def test_refused(self) -> None:
+        """What cannot serve is told, and the stand-in stays."""
+        Path(self.files.cert).write_text("nonsense")
+        self.assertRaises(SettingsError, self.known.take)
+        self.assertIs(self.shown(), self.stand_in)
+
+    def test_reload(self) -> None:
+        """A reload takes it as well, and does not complain that it is not there yet."""
+        self.assertEqual(self.known.reload(None), [])
+        self.obtain("obtained.example")
+        self.assertEqual(self.known.reload(None), [])
+        self.assertEqual(self.shown().names, ("obtained.example",))

@@ -265,6 +265,7 @@ class Rig:
     settings: Settings = field(default_factory=settings)
     clock: Clock = field(default_factory=Clock)
     names: tuple[str, ...] = ()
+    awaits: bool = False  # whether a certificate is still to come
 
     def __post_init__(self) -> None:
         each = self.settings.upstreams
@@ -277,7 +278,7 @@ class Rig:
         self.relays = RelayCounter(limits.relays, limits.relays_per_client)
         self.asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
         self.open = ConnectionCounter(limits.connections, limits.connections_per_client)
-        self.health = HealthResource(self.front, self.upstreams, self.relays, self.clock)
+        self.health = HealthResource(self.front, self.upstreams, self.relays, self.clock, lambda: self.awaits)
         find = url_tree(
             self.front, self.settings.server.secret_path, self._by_kind(), self.health, front_page(self.front)
         )

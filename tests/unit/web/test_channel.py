@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.http import HTTPChannel
@@ -233,3 +234,15 @@ class LogTests(SynchronousTestCase):
         )
         self.assertNotIn("not-for-logs", repr(events))
         self.assertIn(HOST, request("GET", "/").decode())
+
+
+class HandshakeTests(SynchronousTestCase):
+    """What a handshake over TLS has settled."""
+
+    def test_proof_alone(self) -> None:
+        """Who wanted to see a proof of a name alone is let go; others go on (RFC 8737 section 3)."""
+        for chosen, closed in ((b"acme-tls/1", True), (b"http/1.1", False), (None, False)):
+            client = Rig().connect()
+            client.line.negotiatedProtocol = chosen  # type: ignore[attr-defined]  # of TLS alone
+            IHandshakeListener(client.http).handshakeCompleted()
+            self.assertEqual(client.closed, closed)

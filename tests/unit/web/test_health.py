@@ -29,6 +29,12 @@ class HealthTests(SynchronousTestCase):
         self.assertEqual(self.client.get("/health?upstream=0").status, 200)
         self.assertEqual(self.client.get("/health", method="HEAD").body, b"")
 
+    def test_certificate_awaited(self) -> None:
+        """A stand-in in the place of a certificate is told; the process serves all the same."""
+        self.rig.awaits = True
+        came = self.client.get("/health")
+        self.assertEqual((came.status, came.json["certificate"]), (200, "awaited"))
+
     def test_counts_relays(self) -> None:
         """It tells how many transfers run."""
         self.rig.hub.will_answer(Deferred())

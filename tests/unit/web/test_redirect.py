@@ -16,7 +16,9 @@ class RedirectTests(SynchronousTestCase):
     def setUp(self) -> None:
         """A site that only redirects."""
         self.rig = Rig()
-        resource = RedirectResource(self.rig.front, lambda request: "https://mirror.example.com:8443")
+        proofs = {"token": "token.thumbprint"}
+        url = "https://mirror.example.com:8443"
+        resource = RedirectResource(self.rig.front, lambda request: url, proofs.get)
         self.rig.site.served = replace(self.rig.site.served, find=to_redirect(resource))
         self.client: Connection = self.rig.connect()
 
@@ -42,6 +44,19 @@ class RedirectTests(SynchronousTestCase):
             came = self.client.get(target)
             self.assertEqual(came.code, "DENIED")
             self.assertIn("https://mirror.example.com:8443", came.json["errors"][0]["message"])
+
+    def test_proofs(self) -> None:
+        """A certificate authority reads what is pending for its token, and nothing else."""
+        came = self.client.get("/.well-known/acme-challenge/token", host="evil.example")
+        self.assertEqual((came.status, came.body), (200, b"token.thumbprint"))
+        self.assertEqual(came.headers["Content-Type"], "application/octet-stream")
+        came = self.client.get("/.well-known/acme-challenge/token", method="HEAD")
+        self.assertEqual((came.status, came.headers["Content-Length"]), (200, "16"))
+        for target in ("other", "", "token/", "../token", "t%6Fken"):
+            came = self.client.get(f"/.well-known/acme-challenge/{target}")
+            self.assertEqual((came.status, came.code), (404, "NOT_FOUND"), target)
+        came = self.client.get("/.well-known/acme-challenge/token", "Content-Length: 0", method="POST")
+        self.assertEqual(came.status, 404)
 
     def test_others(self) -> None:
         """Nothing else is there."""
