@@ -22,7 +22,9 @@ class Patience:
     """
     What is borne without progress: ``attempts`` in a row, for ``seconds`` in all.
 
-    Between them the waits double from ``first_wait`` to ``longest_wait``.  Of
+    Between them the waits double from ``first_wait`` to ``longest_wait``.  A
+    try that brought ``worth`` bytes is followed at once: it was no failure of
+    the peer as a whole, and so much per try pays for the asking.  Of
     a peer at which nobody listens only ``down`` seconds in a row are borne:
     a restart is over by then, and of anything longer the client should know.
     """
@@ -32,6 +34,7 @@ class Patience:
     first_wait: float = 0.2
     longest_wait: float = 15.0
     down: float = inf
+    worth: int = 1 << 20
 
 
 class Budget:
@@ -57,12 +60,15 @@ class Budget:
         self._tries_left = self._patience.attempts
         self._down_since = None
 
-    def failed(self, now: float, retry_after: float | None = None, is_down: bool = False) -> float | None:
+    def failed(
+        self, now: float, retry_after: float | None = None, is_down: bool = False, brought: int = 0
+    ) -> float | None:
         """
         The running try has failed: seconds to wait before the next one; None: the budget is spent.
 
         ``retry_after`` (seconds, as the peer asked) is heeded within what is
-        left; ``is_down`` tells that nobody listens at the peer.
+        left; ``is_down`` tells that nobody listens at the peer, ``brought``
+        how many bytes came of the try.
         """
         if not is_down:
             self._down_since = None
@@ -71,9 +77,10 @@ class Budget:
         remaining = self.left(now)
         if self._tries_left <= 0 or remaining <= 0:
             return None
-        wait = max(self._step(), retry_after or 0.0)
+        is_worth = brought >= self._patience.worth
+        wait = max(0.0 if is_worth else self._step(), retry_after or 0.0)
         self._tries_left -= 1
-        self._waits += 1
+        self._waits += not is_worth
         return min(wait, remaining)
 
     def left(self, now: float) -> float:

@@ -65,7 +65,7 @@ class UnbrokenBody:
         self._course = course
         self._reply = first
         self._span = span
-        self._position = span.first
+        self._position = self._broke_at = span.first
         self._ask = ask
         self._care = care
         self._clock = clock
@@ -240,7 +240,8 @@ class UnbrokenBody:
 
     def _mend(self, cause: str, why: str, retry_after: float | None = None) -> None:
         self._note_progress()
-        wait = None if self._ask is None else self._budget.failed(self._willing_time(), retry_after)
+        now, brought, self._broke_at = self._willing_time(), self._position - self._broke_at, self._position
+        wait = None if self._ask is None else self._budget.failed(now, retry_after, brought=brought)
         if wait is None:
             self._give_up(cause, why)
             return

@@ -45,6 +45,14 @@ class BudgetTests(SynchronousTestCase):
         budget.progressed(100.0)
         self.assertEqual(len(waits(budget, 101.0)), 8)
 
+    def test_worth(self) -> None:
+        """A try that brought much is followed at once, if the peer does not ask for more."""
+        budget, much = self.budget(), PATIENCE.worth
+        for size, wait in ((much, 0.0), (much, 0.0), (much - 1, 0.2), (0, 0.4), (much, 0.0), (0, 0.8)):
+            self.assertAlmostEqual(budget.failed(0.0, brought=size) or 0, wait, msg=f"{size}")
+        self.assertEqual(budget.failed(0.0, 20.0, brought=much), 20.0)
+        self.assertIsNone(budget.failed(0.0, brought=much), "tries are counted all the same")
+
     def test_time(self) -> None:
         """Time alone spends it as well, and no wait leads beyond its end."""
         budget = self.budget()

@@ -9,6 +9,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.python.failure import Failure
 
 from docxy.interfaces import Reply, UpstreamTimedOut
+from docxy.policy.retry import Patience
 from docxy.testing import MemoryBody, reply
 from tests.unit.upstream.unbroken_rig import (
     CARE,
@@ -105,6 +106,14 @@ class BudgetTests(UnbrokenCase):
         waits = [round(after - before, 1) for before, after in pairwise(times)]
         self.assertEqual(waits, [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 6.4, 7.5])
         self.ended_short(self.bench, "late", CONTENT[:33])
+
+    def test_at_once(self) -> None:
+        """After a leg that brought enough nothing is waited for; what came before it does not count."""
+        bench = Bench(replace(CARE, patience=Patience(worth=30)))
+        bench.deliver(whole(cut=30), part(30, 60, "broken"), part(60, 89, "broken"), part(89))
+        bench.wait(1)
+        self.assertEqual([round(at, 1) for at in bench.asked_at], [0.0, 0.0, 0.1])
+        self.ended_whole(bench)
 
     def test_reset_by_progress(self) -> None:
         """Bytes renew the budget: seven failures, a byte, seven more, and all is well."""
