@@ -23,3 +23,8 @@ html_theme = "furo"
 html_title = f"docxy {__version__}"
 html_show_sphinx = False
 html_copy_source = False
+
+man_pages = [
+    ("command", "docxy", "a mirror of container registries", author, "1"),
+    ("settings", "docxy.toml", "settings of docxy", author, "5"),
+]

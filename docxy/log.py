@@ -127,7 +127,8 @@ def share(file: Any) -> None:
     Have each line go to the end of ``file``, wherever that is by then.
 
     Twisted writes on from where it was: while one process hands over to
-    another, the one would overwrite what the other writes.
+    another, the one would overwrite what the other writes.  It also begins a
+    new file at each megabyte and keeps all: that is logrotate's task.
     """
 
     def open_at_end() -> None:
@@ -138,4 +139,5 @@ def share(file: Any) -> None:
         fcntl(file._file, F_SETFL, fcntl(file._file, F_GETFL) | os.O_APPEND)
 
     append()
+    file.rotateLength = None
     file._openFile = open_at_end  # called again after each rotation

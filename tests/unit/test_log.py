@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -149,6 +150,20 @@ class InstallTests(SynchronousTestCase):
             new._outFile.close()
             old._outFile.rotate()
         old._outFile.close()
+
+    def test_no_rotation(self) -> None:
+        """The file is never moved away, however large; and emptied, it is written from its beginning."""
+        folder = TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        path = Path(folder.name, "docxy.log")
+        observer = self.installed("--logfile", str(path))
+        observer(event("x" * 3_000_000, LogLevel.error))
+        observer(event("last", LogLevel.error))
+        self.assertEqual(list(path.parent.iterdir()), [path])
+        os.truncate(path, 0)
+        observer(event("first", LogLevel.error))
+        self.assertEqual(json.loads(path.read_text())["message"], "first")
+        observer._outFile.close()
 
     def test_default(self) -> None:
         """Debug events are left out where nothing is said."""

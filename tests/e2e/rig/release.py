@@ -30,10 +30,10 @@ def debian_source() -> list[str]:
     return []
 
 
-def root_folder(suite: str, packages: Sequence[str], scratch: Path) -> Path:
-    """A root folder of that release with these packages; made once where DOCXY_E2E_CACHE is set."""
+def root_folder(suite: str, packages: Sequence[str], scratch: Path, kind: str = "root") -> Path:
+    """A root folder of that release and kind with these packages; made once where DOCXY_E2E_CACHE is set."""
     kept = os.environ.get("DOCXY_E2E_CACHE")
-    root = Path(kept or scratch) / f"{suite}-root"
+    root = Path(kept or scratch) / f"{suite}-{kind}"
     ready = root.with_suffix(".packages")
     wanted = " ".join(packages)
     if ready.exists() and ready.read_text() == wanted:

@@ -1,0 +1,198 @@
+"""
+The Debian package, on fresh machines of each release, by its init script and under systemd.
+
+It is installed, pulled through, upgraded while a pull runs, and purged.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .rig.machines import Init, Machine, machine
+from .rig.paced import DIGEST, NAME, PacedRegistry
+from .rig.package import built, needs, newer
+from .rig.processes import Process, environment, wait_until
+from .rig.writer import sha256
+
+pytestmark = pytest.mark.slow
+
+SUITES = ("bookworm", "trixie")
+NEWER = "9.0.0"  # a version that never will be
+# What Debian keeps of every package that was there once.
+BOOKS = (
+    "etc/passwd-",
+    "etc/shadow-",
+    "etc/group-",
+    "etc/gshadow-",
+    "var/lib/dpkg/",
+    "var/log/apt/",
+    "var/log/dpkg.log",
+)
+STATE = ("/etc/docxy", "/var/lib/docxy", "/var/log/docxy", "/run/docxy", "/usr/lib/docxy")
+# The admin listener's metrics, as any program of root's or of the group docxy gets them.
+METRICS = """
+import socket
+admin = socket.socket(socket.AF_UNIX)
+admin.connect("/run/docxy/admin.sock")
+admin.sendall(b"GET /metrics HTTP/1.1\\r\\nHost: docxy\\r\\nConnection: close\\r\\n\\r\\n")
+print(admin.makefile().read())
+"""
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder for packages and machines."""
+    made = Path(tempfile.mkdtemp(prefix="docxy-deb-", dir="/tmp"))  # podman wants short paths
+    yield made
+
+    def gone() -> bool:
+        shutil.rmtree(made, ignore_errors=True)
+        return not made.exists()
+
+    wait_until(gone, f"{made} to go; what podman leaves behind ends a little later")
+
+
+@pytest.fixture(scope="module", params=SUITES)
+def suite(request: pytest.FixtureRequest) -> str:
+    """Each release."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def package(suite: str, folder: Path) -> Path:
+    """The package, built for it."""
+    return built(suite, folder / f"{suite}-packages")
+
+
+@pytest.fixture(params=["init", "systemd"])
+def debian(request: pytest.FixtureRequest, suite: str, package: Path, folder: Path) -> Iterator[Machine]:
+    """A fresh machine that has what the package depends on."""
+    init: Init = request.param
+    with machine(suite, init, needs(package), folder) as made:
+        yield made
+
+
+@pytest.fixture
+def registry(debian: Machine) -> Iterator[PacedRegistry]:
+    """A registry on the machine's loopback."""
+    server = debian.namespace.inside(PacedRegistry)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.go.set()
+    server.shutdown()
+    server.server_close()
+
+
+def health(debian: Machine) -> dict[str, Any]:
+    """What docxy says at the address that it has without any settings."""
+    connection = http.client.HTTPConnection("127.0.0.1", 5000, timeout=20)
+    connection.sock = debian.namespace.connect("127.0.0.1", 5000, 20)
+    try:
+        connection.request("GET", "/health")
+        found: dict[str, Any] = json.loads(connection.getresponse().read())
+        return found
+    finally:
+        connection.close()
+
+
+def install(debian: Machine, package: Path) -> str:
+    """Install or upgrade it by apt; returns what apt said."""
+    there = Path(shutil.copy(package, debian.root / "srv"))
+    done = debian.run("apt-get", "install", "-y", "-o", "Dpkg::Use-Pty=0", f"/srv/{package.name}").check()
+    there.unlink()
+    return done.out + done.err
+
+
+class Pull:
+    """skopeo, pulling the registry's image through docxy."""
+
+    def __init__(self, debian: Machine, name: str) -> None:
+        self._folder = debian.namespace.state / name
+        source = ["--src-tls-verify=false", f"docker://127.0.0.1:5000/{NAME}", f"dir:{self._folder}"]
+        argv = ["skopeo", "--insecure-policy", "copy", *source]
+        log = debian.namespace.state / f"{name}.log"
+        self._process: Process = debian.namespace.start("skopeo", argv, log, environment(HOME="/nonexistent"))
+
+    def finish(self) -> None:
+        """It ends well, with the image."""
+        code = self._process.wait(120)
+        assert code == 0, self._process.said()
+        assert sha256((self._folder / "manifest.json").read_bytes()) == DIGEST
+
+    def said(self) -> str:
+        """What it has written."""
+        return self._process.said()
+
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.ended() is None
+
+
+def use(debian: Machine, registry: PacedRegistry) -> None:
+    """Have the service mirror that registry."""
+    default = debian.root / "etc/default/docxy"
+    default.write_text(f"{default.read_text()}DOCXY_UPSTREAM=rig.test={registry.url}\n")
+    debian.run("service", "docxy", "restart").check()
+
+
+def test_lintian(suite: str, package: Path, folder: Path) -> None:
+    """The release's own lintian finds no error, and no warning either."""
+    with machine(suite, "init", ["lintian"], folder / "lintian") as there:
+        shutil.copy(package, there.root / "srv")
+        said = there.run("lintian", "--allow-root", "--fail-on", "error,warning", f"/srv/{package.name}")
+    assert (said.code, said.out) == (0, "")
+
+
+def test_life(debian: Machine, registry: PacedRegistry, package: Path) -> None:
+    """Installed it serves; an upgrade breaks no pull; its verbs work; purged it leaves nothing."""
+    before = debian.files()
+    install(debian, package)
+    assert health(debian)["status"] == "ok"
+    old = health(debian)["version"]
+    use(debian, registry)
+    following = newer(package, NEWER)
+    pull = Pull(debian, "across")
+    assert registry.drips.wait(60), pull.said()
+    said = install(debian, following)
+    assert "restarting it instead" not in said, said
+    assert health(debian)["version"] == NEWER != old
+    assert pull.runs(), pull.said()
+    registry.go.set()
+    pull.finish()
+    check_verbs(debian)
+    Pull(debian, "after").finish()
+    assert "docxy_build_info" in debian.run("/usr/lib/docxy/bin/python3", "-c", METRICS).check().out
+    debian.run("apt-get", "purge", "-y", "docxy").check()
+    assert not debian.namespace.answers("127.0.0.1", 5000)
+    assert [path for path in STATE if (debian.root / path[1:]).exists()] == []
+    assert [path for path in sorted(debian.files() - before) if not path.startswith(BOOKS)] == []
+
+
+def check_verbs(debian: Machine) -> None:
+    """What an operator says to a service."""
+    for verb, code in (
+        ("status", 0),
+        ("reload", 0),
+        ("force-reload", 0),
+        ("restart", 0),
+        ("start", 0),
+        ("stop", 0),
+        ("stop", 0),
+        ("status", 3),
+        ("try-restart", 0),
+        ("status", 3),
+        ("start", 0),
+        ("status", 0),
+    ):
+        done = debian.run("service", "docxy", verb)
+        assert done.code == code, (verb, done)
+    wait_until(lambda: debian.namespace.answers("127.0.0.1", 5000), "docxy to listen")

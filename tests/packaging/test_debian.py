@@ -1,0 +1,86 @@
+"""
+The Debian package's parts agree with docxy and with one another.
+
+Nothing is built: that is for the end-to-end tests.
+"""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+import docxy
+from docxy.settings.reader import read
+from docxy.settings.values import LimitSettings
+from docxy.web.closing import PATIENCE
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+DEBIAN = ROOT / "debian"
+
+SCRIPTS = (
+    *("debian/docxy.init", "debian/docxy.postinst", "debian/docxy.prerm", "debian/docxy.postrm"),
+    *("debian/tests/pull", "packaging/apt-repository", "packaging/build-deb", "packaging/hand-over"),
+)
+
+
+def unit(key: str) -> str:
+    """What the unit says of a key."""
+    (found,) = re.findall(rf"^{key}=(.*)$", (DEBIAN / "docxy.service").read_text(), re.MULTILINE)
+    return str(found)
+
+
+class DebianTests(SynchronousTestCase):
+    """debian/ and packaging/"""
+
+    def test_version(self) -> None:
+        """The changelog's first version is docxy's."""
+        first = (DEBIAN / "changelog").read_text().splitlines()[0]
+        version = re.sub(r"\.?(dev|rc|a|b)", r"~\1", docxy.__version__)
+        self.assertIn(f" ({version}) ", first)
+
+    def test_stop_time(self) -> None:
+        """Both ways of starting it give it the time to drain and to end what is left."""
+        least = read({}).server.drain + PATIENCE
+        (by_script,) = re.findall(r"^STOP_TIME=(\d+)$", (DEBIAN / "docxy.init").read_text(), re.MULTILINE)
+        self.assertGreater(int(unit("TimeoutStopSec")), least)
+        self.assertGreater(int(by_script), least)
+
+    def test_open_files(self) -> None:
+        """The unit allows the sockets that the default limits may need."""
+        limits = LimitSettings()
+        self.assertGreater(int(unit("LimitNOFILE")), limits.connections + limits.relays + 256)
+
+    def test_conffile(self) -> None:
+        """What the package makes of the example is a settings file that sets the admin listener alone."""
+        (command,) = re.findall(
+            r"^\tsed '(.*)' docs/docxy.toml.example", (DEBIAN / "rules").read_text(), re.MULTILINE
+        )
+        example = ROOT / "docs/docxy.toml.example"
+        argv = ["sed", command.replace("$$", "$"), str(example)]
+        made = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True).stdout
+        admin = {"admin": {"listen": "unix:/run/docxy/admin.sock:mode=660"}}
+        self.assertEqual(read(tomllib.loads(made)), read(admin))
+        changed = set(made.splitlines()) ^ set(example.read_text(encoding="utf-8").splitlines())
+        self.assertEqual(len(changed), 2)
+
+    def test_paths(self) -> None:
+        """Unit, init script and settings mean the same program and socket folder."""
+        script = (DEBIAN / "docxy.init").read_text()
+        self.assertTrue(unit("ExecStart").startswith("/usr/lib/docxy/bin/twistd "))
+        self.assertIn("TWISTD=/usr/lib/docxy/bin/twistd\n", script)
+        self.assertEqual(unit("RuntimeDirectory"), "docxy")
+
+    def test_scripts(self) -> None:
+        """Each is a program that a POSIX shell can read."""
+        for script in SCRIPTS:
+            done = subprocess.run(["sh", "-n", str(ROOT / script)], stderr=subprocess.PIPE, text=True)
+            self.assertEqual((script, done.returncode, done.stderr), (script, 0, ""))
+
+    def test_confinement(self) -> None:
+        """The unit has no rule that kills pyOpenSSL's callbacks, and writes to its own folders alone."""
+        text = (DEBIAN / "docxy.service").read_text()
+        self.assertNotRegex(text, r"(?m)^MemoryDenyWriteExecute")
+        self.assertEqual(unit("ProtectSystem"), "strict")
+        self.assertEqual(unit("StateDirectory"), "docxy")
