@@ -55,9 +55,11 @@ _REGISTRY = """
       }}
       location ~ ^/v2/{repository}/blobs/(sha256:[0-9a-f]+)$ {{
         if ($http_authorization = "") {{ return 401; }}
-        return 307 $scheme://{cdn_name}/blobs/$1;
+        if ($scheme = http) {{ return 307 http://{name}/blobs/$1; }}
+        return 307 https://{cdn_name}/blobs/$1;
       }}
     }}
+    location /blobs/ {{ root {root}; {rate} }}
     location @challenge {{
       internal; default_type application/json;
       add_header WWW-Authenticate 'Bearer realm="$scheme://{name}/token",service="{name}"' always;
@@ -77,7 +79,7 @@ _CDN = """
 @dataclass(frozen=True, slots=True)
 class Origin:
     """
-    A registry and its CDN, each at an address of its own.
+    A registry and its CDN, each at an address of its own; without TLS the registry is its own CDN.
 
     ``rate`` is bytes a second that the CDN gives one connection, 0 for all it has. A CDN that is
     ``foreign`` is no part of the nginx, but `breaking`.
@@ -114,7 +116,14 @@ class Origin:
 
     def text(self, content: Content) -> str:
         """Its part of the configuration."""
-        known = {"registry": self.registry, "name": self.name, "cdn": self.cdn, "cdn_name": self.cdn_name}
+        known = {
+            "registry": self.registry,
+            "name": self.name,
+            "cdn": self.cdn,
+            "cdn_name": self.cdn_name,
+            "root": content.root,
+            "rate": f"limit_rate {self.rate};" if self.rate else "",
+        }
         registry = _REGISTRY.format(
             repository=REPOSITORY,
             tag=TAG,
@@ -124,10 +133,7 @@ class Origin:
             token=TOKEN,
             **known,
         )
-        if self.foreign:
-            return registry
-        rate = f"limit_rate {self.rate};" if self.rate else ""
-        return registry + _CDN.format(root=content.root, rate=rate, **known)
+        return registry if self.foreign else registry + _CDN.format(**known)
 
 
 FAST = Origin("fast", 1)

@@ -57,6 +57,16 @@ def block(results: Results, case: str) -> list[str]:
     return [f"{case}: {results.titles[case]}", *(f"  {line}" for line in columns(rows) + failed), ""]
 
 
+def about(results: Results) -> list[str]:
+    """When, where and with what: what a figure is worth nothing without."""
+    machine, versions = (results.about.get(part, {}) for part in ("machine", "versions"))
+    kind = "quick run" if results.about.get("quick") else "run"
+    lines = [f"{kind} of {results.about.get('date')}"]
+    lines += [", ".join(f"{name} {value}" for name, value in part.items()) for part in (machine, versions)]
+    return [*(line for line in lines if line), ""]
+
+
 def table(results: Results) -> str:
     """The whole run."""
-    return "\n".join(line for case in results.titles for line in block(results, case))
+    blocks = [block(results, case) for case in results.titles]
+    return "\n".join(line for lines in [about(results), *blocks] for line in lines)

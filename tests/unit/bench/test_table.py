@@ -5,7 +5,7 @@ A run as text for the terminal.
 from twisted.trial.unittest import SynchronousTestCase
 
 from bench.results import Results, Series
-from bench.table import cell, columns, number, table
+from bench.table import about, cell, columns, number, table
 
 
 class NumberTests(SynchronousTestCase):
@@ -50,11 +50,13 @@ class TableTests(SynchronousTestCase):
 
     def test_whole(self) -> None:
         """A block for each case, a line for each way, and the reasons of those that failed."""
-        results = Results(titles={"blob": "one blob", "head": "HEAD"})
+        results = Results({"date": "2026-01-02"}, {"blob": "one blob", "head": "HEAD"})
         results.add("blob", "nginx", {"MB/s": 420})
         results.fail("blob", "peer", "it ended")
         results.add("head", "nginx", {"ms": 0.5})
         lines = [
+            "run of 2026-01-02",
+            "",
             "blob: one blob",
             "         MB/s",
             "  nginx   420",
@@ -63,3 +65,14 @@ class TableTests(SynchronousTestCase):
         ]
         lines += ["", "head: HEAD", "            ms", "  nginx  0.500", ""]
         self.assertEqual(table(results).split("\n"), lines)
+
+    def test_about(self) -> None:
+        """It begins with when, where and with what the run was made."""
+        told = {
+            "date": "2026-01-02",
+            "quick": True,
+            "machine": {"cores": "2"},
+            "versions": {"curl": "8", "wrk": "4"},
+        }
+        lines = ["quick run of 2026-01-02", "cores 2", "curl 8, wrk 4", ""]
+        self.assertEqual(about(Results(told)), lines)
