@@ -16,6 +16,7 @@ from bench.results import (
     IDLE,
     P50,
     SECONDS,
+    SERVED,
     THROUGHPUT,
     WHOLE,
     Results,
@@ -88,7 +89,8 @@ def _head(results: Results) -> tuple[str, bool]:
 
 
 def _crowd(results: Results) -> tuple[str, bool]:
-    return _at_most(figure(results, "slow", DOCXY, ABOVE_IDLE), 250, " MiB")
+    above, clients = (figure(results, "slow", DOCXY, metric) for metric in (ABOVE_IDLE, SERVED))
+    return f"{number(above)} MiB ({number(clients)} served)", above <= 250 and clients >= 1000
 
 
 def _idle(results: Results) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ from bench.results import (
     IDLE,
     P50,
     SECONDS,
+    SERVED,
     THROUGHPUT,
     WHOLE,
     Results,
@@ -30,6 +31,7 @@ KEPT: Figures = {
     ("head", "straight", P50): 0.25,
     ("head", "docxy", P50): 1.75,
     ("slow", "docxy", ABOVE_IDLE): 250,
+    ("slow", "docxy", SERVED): 1000,
     ("start", "docxy", IDLE): 70,
     ("start", "docxy", FIRST_ANSWER): 1,
     ("image", "straight", SECONDS): 10,
@@ -87,6 +89,10 @@ class JudgedTests(SynchronousTestCase):
         """A body that did not come whole keeps no promise, however fast it was."""
         self.assertIs(judged(run(KEPT | {("resetting", "docxy", WHOLE): 50}))[-1].met, False)
 
+    def test_turned_away(self) -> None:
+        """Memory counts only where every client was served."""
+        self.assertIs(judged(run(KEPT | {("slow", "docxy", SERVED): 999}))[5].met, False)
+
     def test_not_measured(self) -> None:
         """What was not measured is neither kept nor broken, and nor is what failed after some rounds."""
         results = run(KEPT)
@@ -102,11 +108,13 @@ class TableTests(SynchronousTestCase):
 
     def test_lines(self) -> None:
         """A line for each promise: what was promised, what was measured, whether it is kept."""
-        lines = promises(run({("start", "docxy", IDLE): 60, ("slow", "docxy", ABOVE_IDLE): 300})).splitlines()
+        lines = promises(
+            run({("start", "docxy", IDLE): 60, ("head", "docxy", P50): 3, ("head", "straight", P50): 1})
+        ).splitlines()
         self.assertEqual(len(lines), len(PROMISES) + 1)
         told = [line.split("  ")[0] + "|" + " ".join(line.split()[-3:]) for line in lines]
         self.assertIn("idle under 70 MiB|60.0 MiB yes", told)
-        self.assertIn("1000 slow clients: under 250 MiB above idle|300 MiB no", told)
+        self.assertIn("HEAD of a manifest: p50 under 1.5 ms above straight|2.00 ms no", told)
         self.assertTrue(told[-1].endswith("|not measured -"), told[-1])
 
     def test_nothing(self) -> None:
