@@ -4,6 +4,7 @@ What is shipped: the sdist, the wheel, and `twistd` finding the plugin wherever 
 Everything is built from a copy of the checkout, so that nothing stale in it can slip in.
 """
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -68,14 +69,20 @@ class ShippedTests(SynchronousTestCase):
         cls.folder = Path(tempfile.mkdtemp(prefix="docxy-packaging-"))
         cls.checkout = cls.folder / "checkout"
         shutil.copytree(ROOT, cls.checkout, ignore=LEFT_BEHIND)
-        built = cls.folder / "built"
-        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", built, cls.checkout, cwd=cls.folder)
-        (cls.wheel,) = built.glob("*.whl")
-        (cls.sdist,) = built.glob("*.tar.gz")
+        cls.wheel, cls.sdist = cls.build(cls.folder / "built")
 
     @classmethod
     def tearDownClass(cls) -> None:
         shutil.rmtree(cls.folder)
+
+    @classmethod
+    def build(cls, built: Path, **environment: str) -> tuple[Path, Path]:
+        """A wheel and an sdist in the folder ``built``."""
+        command = (sys.executable, "-m", "build", "--no-isolation", "--outdir", built, cls.checkout)
+        run(*command, cwd=cls.folder, **environment)
+        (wheel,) = built.glob("*.whl")
+        (sdist,) = built.glob("*.tar.gz")
+        return wheel, sdist
 
     def install(self, name: str, *what: str | Path) -> Path:
         """A fresh virtual environment with docxy's pinned requirements and this."""
@@ -112,6 +119,21 @@ class ShippedTests(SynchronousTestCase):
         self.assertIn(f"\nVersion: {docxy.__version__}\n", metadata)
         self.assertEqual(licence, (ROOT / "LICENSE").read_text())
 
+    def test_reproducible(self) -> None:
+        """With SOURCE_DATE_EPOCH the same files give the same wheel and sdist, now and later."""
+        first = self.build(self.folder / "first", SOURCE_DATE_EPOCH="1700000000")
+        copy = self.folder / "copy"
+        shutil.copytree(self.checkout, copy, copy_function=shutil.copy)  # with times of its own
+        for path in copy.rglob("*.py"):
+            path.chmod(0o660)
+        self.patch(type(self), "checkout", copy)
+        second = self.build(self.folder / "second", SOURCE_DATE_EPOCH="1700000000")
+        for one, other in zip(first, second, strict=True):
+            self.assertEqual(one.name, other.name)
+            self.assertEqual(
+                hashlib.sha256(one.read_bytes()).hexdigest(), hashlib.sha256(other.read_bytes()).hexdigest()
+            )
+
     def test_sdist(self) -> None:
         """The sdist is enough to test, to document and to package docxy."""
         with tarfile.open(self.sdist) as archive:
@@ -128,8 +150,12 @@ class ShippedTests(SynchronousTestCase):
         self.assertEqual(wanted - names, set())
 
     def test_installed_wheel(self) -> None:
-        """`twistd docxy --help` works where only the wheel is installed."""
-        self.assert_found(self.install("from-wheel", "--no-index", self.wheel))
+        """`twistd docxy --help` and `docxy` work where only the wheel is installed."""
+        installed = self.install("from-wheel", "--no-index", self.wheel)
+        self.assert_found(installed)
+        self.assertEqual(
+            run(installed / "docxy", "--version", cwd=self.folder), f"docxy {docxy.__version__}\n"
+        )
 
     def test_editable(self) -> None:
         """`twistd docxy --help` works in an environment made as `./dev run` makes it."""
