@@ -31,7 +31,7 @@ from docxy.tls.shown import Certificates
 _log = Logger()
 
 FIRST_LOOK = 1.0  # seconds: until then a successor has taken the listeners over
-SETTLED = 60.0  # seconds from a success to the next look
+SETTLED = 1.0  # seconds from a success to the next look
 BUSY = 30.0  # seconds until it is looked again whether another process has ended its order
 
 _STALE = "what the authority issued is to be replaced already; check this machine's clock"
