@@ -24,7 +24,7 @@ from .rig.seed import MIB
 
 STEP = 10 * MIB
 LAYER = 300 * MIB
-OVERHEAD = 1.02  # of the layer's bytes come from upstream, headers, TLS and acknowledgements among them
+OVERHEAD = 1.02  # of the layer's bytes come from upstream, HTTP's and TLS's own among them
 LIMIT = 100 * MIB  # of the daemon's memory
 CLIENTS = ("skopeo", "podman", "ctr", "docker")
 
