@@ -36,6 +36,7 @@ from docxy.policy.hosts import parse_host
 from docxy.policy.limits import ConnectionCounter, RelayCounter
 from docxy.process import versions
 from docxy.settings.values import Settings
+from docxy.tls.bulk import keep_large_blocks
 from docxy.tls.client import ClientTrust
 from docxy.tls.endpoints import is_tls, parse_listener, port_of
 from docxy.tls.shown import Certificates
@@ -71,13 +72,16 @@ def build_service(reactor: Any, settings: Settings, load: Load | None = None) ->
 
     ``load`` reads the settings anew for a reload.  Raises `SettingsError`.
     """
+    bulk = settings.tls.bulk
+    if bulk:
+        keep_large_blocks()
     wiring = Wiring(reactor, settings)
     admin = () if settings.admin.listen is None else (settings.admin.listen,)
     inheritance = inherited(os.environ)
 
     def listener(text: str, key: str, site: MirrorSite) -> Listener:
         opening = inheritance.reactor(reactor, text)
-        return Listener(text, key, parse_listener(opening, text, wiring.certificates, key), site)
+        return Listener(text, key, parse_listener(opening, text, wiring.certificates, key, bulk), site)
 
     listeners = [
         listener(text, key, site)
@@ -186,7 +190,7 @@ class Wiring:
         agents = []
         for each in settings.upstreams:
             trust = ClientTrust(each.ca, setting=f"upstream[{each.name}].ca")
-            agent = make_agent(self._reactor, each, trust)
+            agent = make_agent(self._reactor, each, trust, settings.tls.bulk)
             upstream = upstreams[each.name] = Upstream(each, settings.limits, agent, self._reactor)
             authority = AuthoritySource(each, upstream, self._reactor)
             tokens[each.name] = TokenSource(each, settings.limits, agent, authority, self._ledger, clocks)

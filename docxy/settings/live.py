@@ -17,6 +17,7 @@ RESTART: Mapping[str, str] = {
     "server.redirect": "as server.listen",
     "admin.listen": "as server.listen",
     "acme": "an account, its folder and what stands in for its certificate are there from the start",
+    "tls.bulk": "a listener has the transport that it was opened with",
 }
 """Keys, and one whole table, that a reload does not take over, each with the reason; it does all others."""
 

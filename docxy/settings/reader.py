@@ -83,7 +83,7 @@ def _read_tls(table: Table) -> TLSSettings:
     for missing, value, other in (("cert", cert, key), ("key", key, cert)):
         if value is None and other is not None:
             raise table.error(missing, "is missing", "give the certificate chain and its key together")
-    return TLSSettings(cert, key)
+    return TLSSettings(cert, key, table.flag("bulk", True))
 
 
 def _check_one_certificate(tls: TLSSettings, acme: AcmeSettings | None) -> None:

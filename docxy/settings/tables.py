@@ -19,7 +19,7 @@ T = TypeVar("T")
 KEYS: Mapping[str, tuple[str, ...]] = {
     "": ("server", "tls", "acme", "upstream", "network", "limits", "log", "admin"),
     "server": ("listen", "redirect", "public_url", "trusted_proxies", "drain", "secret_path", "allow"),
-    "tls": ("cert", "key"),
+    "tls": ("cert", "key", "bulk"),
     "acme": (
         "domains",
         "email",

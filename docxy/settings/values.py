@@ -105,10 +105,15 @@ class ServerSettings:
 
 @dataclass(frozen=True, slots=True)
 class TLSSettings:
-    """The certificate chain and key that `ssl:` listeners without key arguments use."""
+    """
+    The certificate chain and key that `ssl:` listeners without key arguments use.
+
+    ``bulk`` is whether TLS is docxy's own transport on Twisted's, both ways, or Twisted's alone.
+    """
 
     cert: str | None = None
     key: str | None = None
+    bulk: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,6 @@ from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     UNIXServerEndpoint,
     serverFromString,
-    wrapServerTLS,
 )
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import (
@@ -35,6 +34,7 @@ from twisted.internet.interfaces import (
 )
 
 from docxy.settings.values import SettingsError
+from docxy.tls.bulk import server_endpoint
 from docxy.tls.certificates import PairFiles
 from docxy.tls.shown import Certificates
 from docxy.tls.sockets import DualStackEndpoint, FreshUnixEndpoint, Heir
@@ -163,17 +163,18 @@ def port_of(description: str) -> int | None:
 
 
 def parse_listener(
-    reactor: IReactorCore, description: str, certificates: Certificates, key: str
+    reactor: IReactorCore, description: str, certificates: Certificates, key: str, bulk: bool = True
 ) -> IStreamServerEndpoint:
     """
     The endpoint that ``description`` means.
 
     :param certificates: has that of the settings, and is given that of the listener.
     :param key: the setting that ``description`` stands in.
+    :param bulk: the setting ``tls.bulk``.
     :raises SettingsError: under ``key``: it means nothing, or its certificate cannot serve.
     """
     try:
-        return _endpoint(reactor, parse_description(description), certificates, key)
+        return _endpoint(reactor, parse_description(description), certificates, key, bulk)
     except SettingsError:
         raise
     except (SSL.Error, crypto.Error):
@@ -198,10 +199,10 @@ def _malformed(key: str, description: str, error: Exception) -> SettingsError:
 
 
 def _endpoint(
-    reactor: IReactorCore, parsed: Description, certificates: Certificates, key: str
+    reactor: IReactorCore, parsed: Description, certificates: Certificates, key: str, bulk: bool
 ) -> IStreamServerEndpoint:
     if parsed.kind == "ssl":
-        return _tls_endpoint(reactor, parsed, certificates, key)
+        return _tls_endpoint(reactor, parsed, certificates, key, bulk)
     if parsed.kind == "tcp":
         return _tcp_endpoint(reactor, parsed)
     if parsed.kind == "unix":
@@ -223,7 +224,7 @@ def _twisted(reactor: IReactorCore, text: str) -> IStreamServerEndpoint:
 
 
 def _tls_endpoint(
-    reactor: IReactorCore, parsed: Description, certificates: Certificates, key: str
+    reactor: IReactorCore, parsed: Description, certificates: Certificates, key: str, bulk: bool
 ) -> IStreamServerEndpoint:
     creator = certificates.default
     if parsed.has_key_arguments:
@@ -241,7 +242,7 @@ def _tls_endpoint(
         below = _twisted(reactor, parsed.inner)
     else:
         below = _tcp_endpoint(reactor, parsed)
-    return wrapServerTLS(creator, below, IReactorTime(reactor))
+    return server_endpoint(creator, below, IReactorTime(reactor), bulk)
 
 
 def _own_files(parsed: Description, key: str) -> PairFiles:

@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.endpoints import HostnameEndpoint, wrapClientTLS
+from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.interfaces import IAddress, IReactorTime, IStreamClientEndpoint
 from twisted.internet.protocol import Factory, connectionDone
 from twisted.logger import ILogObserver, LogEvent, Logger
@@ -32,6 +32,7 @@ from zope.interface import implementer
 from docxy.interfaces import UpstreamBroken
 from docxy.policy.addresses import check_address
 from docxy.settings.values import NetworkSettings, UpstreamSettings
+from docxy.tls.bulk import client_endpoint
 from docxy.upstream.body import ResponseBody
 from docxy.upstream.failures import FailureMemory
 from docxy.upstream.resolver import CheckedReactor, CheckedResolver, JudgedEndpoint
@@ -200,22 +201,29 @@ class EndpointFactory:
     """
     Endpoints whose resolved addresses were checked, over TLS for https.
 
-    ``refuses`` tells of a host whether that check left no address.
+    ``refuses`` tells of a host whether that check left no address; ``bulk`` is the setting ``tls.bulk``.
     """
 
     def __init__(
-        self, reactor: Any, trust: IPolicyForHTTPS, source: str | None, refuses: Callable[[str], bool]
+        self,
+        reactor: Any,
+        trust: IPolicyForHTTPS,
+        source: str | None,
+        refuses: Callable[[str], bool],
+        bulk: bool = True,
     ) -> None:
         self._reactor = reactor
         self._trust = trust
         self._source = source
         self._refuses = refuses
+        self._bulk = bulk
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
         named = HostnameEndpoint(self._reactor, uri.host, uri.port, CONNECT_TIMEOUT, self._source)
         endpoint = JudgedEndpoint(named, partial(self._refuses, uri.host.decode("ascii")))
         if uri.scheme == b"https":
-            return wrapClientTLS(self._trust.creatorForNetloc(uri.host, uri.port), endpoint)
+            creator = self._trust.creatorForNetloc(uri.host, uri.port)
+            return client_endpoint(creator, endpoint, self._reactor, self._bulk)
         return endpoint
 
 
@@ -258,7 +266,9 @@ class UpstreamAgent:
         self._pool.retire()
 
 
-def make_agent(reactor: Any, settings: UpstreamSettings, trust: IPolicyForHTTPS) -> UpstreamAgent:
+def make_agent(
+    reactor: Any, settings: UpstreamSettings, trust: IPolicyForHTTPS, bulk: bool = True
+) -> UpstreamAgent:
     """An agent that meets only hosts and addresses that ``settings`` allow."""
     network = settings.network
     failures = FailureMemory(reactor)

@@ -20,8 +20,8 @@ class LiveTests(SynchronousTestCase):
         admin=AdminSettings("tcp:9100"),
         limits=LimitSettings(relays=7),
         log=LogSettings("json"),
-        tls=TLSSettings("a", "b"),
         acme=AcmeSettings(("a.example",)),
+        tls=TLSSettings("a", "b", bulk=False),
         warnings=("new",),
     )
 
@@ -35,7 +35,8 @@ class LiveTests(SynchronousTestCase):
         found = taken_over(self.running, self.wanted)
         self.assertEqual(waiting(self.running, found), ())
         self.assertEqual(found.server.public_urls, ("https://new.example",))
-        for part in ("limits", "log", "tls", "warnings", "upstreams"):
+        self.assertEqual(found.tls, TLSSettings("a", "b"))
+        for part in ("limits", "log", "warnings", "upstreams"):
             self.assertEqual(getattr(found, part), getattr(self.wanted, part), part)
 
     def test_names(self) -> None:

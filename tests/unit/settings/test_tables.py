@@ -39,8 +39,10 @@ class KeysTests(TableTestCase):
 
     def test_unknown_without_neighbours(self) -> None:
         """Where nothing is near, the known keys are listed; strange keys are quoted."""
-        self.check_error("tls.zz: is unknown; known here: cert, key", Table, "tls", "tls", {"zz": 1})
-        self.check_error("tls.'z\\n': is unknown; known here: cert, key", Table, "tls", "tls", {"z\n": 1})
+        self.check_error("tls.zz: is unknown; known here: cert, key, bulk", Table, "tls", "tls", {"zz": 1})
+        self.check_error(
+            "tls.'z\\n': is unknown; known here: cert, key, bulk", Table, "tls", "tls", {"z\n": 1}
+        )
 
     def test_later(self) -> None:
         """Keys of parts that do not exist yet say so."""

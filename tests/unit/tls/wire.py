@@ -114,10 +114,15 @@ def wire(creator: Any, other: Peer, *, client: bool) -> Wire:
 
 def join(factory: TLSMemoryBIOFactory, other: Peer, clock: Clock) -> Wire:
     """Join the next connection of ``factory``, which wraps a `HeardFactory`, to ``other`` and shake hands."""
+    return opened(factory, other, clock).pump()
+
+
+def opened(factory: TLSMemoryBIOFactory, other: Peer, clock: Clock) -> Wire:
+    """The same before the first word is said."""
     end = factory.buildProtocol(None)
     assert isinstance(end, TLSMemoryBIOProtocol)
     protocol = end.wrappedProtocol
     assert isinstance(protocol, Heard)
     transport = StringTransport()
     end.makeConnection(transport)
-    return Wire(other, end, protocol, transport, clock).pump()
+    return Wire(other, end, protocol, transport, clock)
