@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 
 from .rig.machines import Init, Machine, machine
+from .rig.mirror import CHECKOUT
 from .rig.paced import DIGEST, NAME, PacedRegistry
 from .rig.package import built, needs, newer
-from .rig.processes import Process, environment, wait_until
+from .rig.processes import Process, environment, run, wait_until
 from .rig.writer import sha256
 
 pytestmark = pytest.mark.slow
@@ -71,6 +72,12 @@ def suite(request: pytest.FixtureRequest) -> str:
 def package(suite: str, folder: Path) -> Path:
     """The package, built for it."""
     return built(suite, folder / f"{suite}-packages")
+
+
+@pytest.fixture(scope="module")
+def following(package: Path) -> Path:
+    """A newer version of it."""
+    return newer(package, NEWER)
 
 
 @pytest.fixture(params=["init", "systemd"])
@@ -152,14 +159,13 @@ def test_lintian(suite: str, package: Path, folder: Path) -> None:
     assert (said.code, said.out) == (0, "")
 
 
-def test_life(debian: Machine, registry: PacedRegistry, package: Path) -> None:
+def test_life(debian: Machine, registry: PacedRegistry, package: Path, following: Path) -> None:
     """Installed it serves; an upgrade breaks no pull; its verbs work; purged it leaves nothing."""
     before = debian.files()
     install(debian, package)
     assert health(debian)["status"] == "ok"
     old = health(debian)["version"]
     use(debian, registry)
-    following = newer(package, NEWER)
     pull = Pull(debian, "across")
     assert registry.drips.wait(60), pull.said()
     said = install(debian, following)
@@ -196,3 +202,47 @@ def check_verbs(debian: Machine) -> None:
         done = debian.run("service", "docxy", verb)
         assert done.code == code, (verb, done)
     wait_until(lambda: debian.namespace.answers("127.0.0.1", 5000), "docxy to listen")
+
+
+def test_autopkgtest(suite: str, package: Path, folder: Path) -> None:
+    """What autopkgtest runs passes: an image goes into a docker-registry and comes out through docxy."""
+    tools = ["curl", "docker-registry", "skopeo"]
+    with machine(suite, "init", [*needs(package), *tools], folder / "autopkgtest") as debian:
+        install(debian, package)
+        shutil.copy(CHECKOUT / "debian/tests/pull", debian.root / "srv")
+        debian.run("/srv/pull").check()
+
+
+def test_repository(suite: str, package: Path, folder: Path) -> None:
+    """apt installs the package from a repository that is signed, and would not if another had signed it."""
+    home, made = folder / f"{suite}-keys", folder / f"{suite}-repository"
+    home.mkdir(mode=0o700)
+    keys = environment(GNUPGHOME=str(home))
+    for name in ("right", "wrong"):
+        make = ["--quick-gen-key", f"{name}@docxy.test", "ed25519", "sign", "never"]
+        run(["gpg", "--batch", "--passphrase", "", *make], keys).check()
+    with machine(suite, "init", needs(package), folder / "repository") as debian:
+        there = debian.root / "srv/apt"
+        only = ["-o", "Dir::Etc::sourcelist=/etc/apt/docxy.list", "-o", "Dir::Etc::sourceparts=-"]
+        for name, outcome in (("wrong", 100), ("right", 0)):
+            command = [str(CHECKOUT / "packaging/apt-repository"), str(made), f"{name}@docxy.test"]
+            run([*command, str(package)], keys).check()
+            shutil.rmtree(there, ignore_errors=True)
+            shutil.copytree(made, there)
+            run(
+                [
+                    "gpg",
+                    "--batch",
+                    "--yes",
+                    "--export",
+                    "--output",
+                    f"{there}/trusted.gpg",
+                    "right@docxy.test",
+                ],
+                keys,
+            )
+            source = f"deb [signed-by=/srv/apt/trusted.gpg] file:/srv/apt {suite} main\n"
+            (debian.root / "etc/apt/docxy.list").write_text(source)
+            assert debian.run("apt-get", *only, "update").code == outcome
+        debian.run("apt-get", *only, "install", "-y", "docxy").check()
+        assert health(debian)["status"] == "ok"

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -142,7 +143,8 @@ def machine(suite: str, init: Init, packages: Sequence[str], scratch: Path) -> I
     """A fresh machine of that release with these packages, and what its init needs."""
     kind: type[Machine] = Booted if init == "systemd" else Chroot
     wanted = (*packages, *(_SYSTEMD if init == "systemd" else ()))
-    made = root_folder(suite, wanted, scratch, f"{init}-base")
+    made = root_folder(suite, wanted, scratch, f"base-{zlib.crc32(' '.join(wanted).encode()):08x}")
+    scratch.mkdir(parents=True, exist_ok=True)
     root = scratch / f"{suite}-{init}-machine"
     run(["cp", "--archive", "--reflink=auto", str(made), str(root)]).check()
     namespace = Namespace(f"{suite}-{init}", scratch / f"{suite}-{init}", {})
