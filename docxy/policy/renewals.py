@@ -52,10 +52,14 @@ def renew_at(life: Span, window: Span | None, chance: float) -> float:
     """
     When to renew a certificate of this ``life``.
 
-    That is a moment in the authority's window (RFC 9773 section 4.2), else
-    about two thirds of the life; never so late that no time is left for failures.
+    That is a moment in the authority's window (RFC 9773 section 4.2), else about two thirds of the life;
+    never so late that no time is left for failures.  A window that begins before the life does would
+    have each new certificate replaced at once, and is no help.
     """
-    due = life.at(_SHARE - _JITTER * chance) if window is None else window.at(chance)
+    if window is not None and window.start >= life.start:
+        due = window.at(chance)
+    else:
+        due = life.at(_SHARE - _JITTER * chance)
     return min(due, life.at(1 - _LAST_CALL))
 
 

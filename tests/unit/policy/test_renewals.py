@@ -21,9 +21,10 @@ class RenewTests(SynchronousTestCase):
         self.assertAlmostEqual(renew_at(LIFE, None, 1.0), 57 * DAY)
 
     def test_by_suggestion(self) -> None:
-        """The authority's window decides, also one in the past."""
+        """The authority's window decides, but for one that begins before the certificate does."""
         self.assertEqual(renew_at(LIFE, Span(10.0, 20.0), 0.5), 15.0)
-        self.assertEqual(renew_at(LIFE, Span(-20.0, -10.0), 0.0), -20.0)
+        self.assertEqual(renew_at(LIFE, Span(0.0, 10.0), 0.0), 0.0)
+        self.assertEqual(renew_at(LIFE, Span(-1.0, 10.0), 0.0), 60 * DAY)
 
     @given(st.floats(0, 1e12), st.floats(0, 1e12), chances)
     def test_never_late(self, start: float, length: float, chance: float) -> None:
