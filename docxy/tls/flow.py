@@ -26,9 +26,9 @@ class Portions:
     backlog: int
 
 
-# One record a piece.  The backlog has room for one delivery from upstream (64 KiB and a record), or the
-# source would be paused for each.
-CAREFUL = Portions(piece=16 * 1024, backlog=96 * 1024)
+# One record a piece, and a backlog that the next delivery from upstream (64 KiB) fills: its source is
+# paused for each, which costs time, but a thousand slow clients hold half as much.
+CAREFUL = Portions(piece=16 * 1024, backlog=32 * 1024)
 FLOWING = Portions(piece=64 * 1024, backlog=256 * 1024)
 
 
