@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
 from twisted.python import usage
 
 from docxy import __version__
+from docxy.cli.check import check
 from docxy.cli.clients import CLIENTS, advice, shown
+from docxy.cli.findings import Finding, document, lines, status
 from docxy.daemon import pair_of
 from docxy.settings.sources import load
 from docxy.settings.values import Settings, SettingsError
@@ -37,6 +41,64 @@ class Word(Options):
     def run(self) -> int:
         """Do it, and give the exit status."""
         raise NotImplementedError
+
+
+class CheckOptions(Word):
+    """``docxy check``."""
+
+    longdesc = """\
+Looks at everything that a pull needs: settings, certificate, listeners, public
+names, libraries, and each upstream with its token server and its CDN, by one
+small image. A line each: fine, a warning (!), or wrong with its remedy. Changes
+nothing. Exit status: 0 fine, 1 something is wrong."""
+
+    optFlags = [["json", None, "Print one JSON document."]]  # noqa: RUF012 - Twisted reads it
+    optParameters = [  # noqa: RUF012 - Twisted reads it from the class
+        ["user", None, None, "User that the service runs as (default: docxy where there is one)."],
+    ]
+
+    def opt_image(self, image: str) -> None:
+        """Image to try an upstream with, like docker.io/library/alpine:latest, may be repeated."""
+        self._add("image", image)
+
+    def run(self) -> int:
+        """Look, print, and tell by the status whether something is wrong."""
+        from twisted.internet import reactor
+
+        found: list[Finding] = []
+
+        async def look(_: object) -> None:
+            found.extend(await check(reactor, self.settings, self.get("image") or (), self["user"]))
+
+        run_once(look)
+        if self["json"]:
+            sys.stdout.write(document(found, __version__))
+        else:
+            sys.stdout.write(lines(found, sys.stdout.encoding or "ascii"))
+        return status(found)
+
+
+def run_once(work: Callable[[object], Coroutine[Any, Any, None]]) -> None:
+    """
+    Run the reactor until ``work`` has ended.
+
+    :raises SettingsError: ``work`` raised it.
+    """
+    refused: list[SettingsError] = []
+
+    async def watched(reactor: object) -> None:
+        try:
+            await work(reactor)
+        except SettingsError as error:
+            refused.append(error)
+
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(watched(reactor)))
+    except SystemExit as ended:
+        if ended.code:
+            raise
+    if refused:
+        raise refused[0]
 
 
 class ClientConfigOptions(Word):
@@ -64,7 +126,9 @@ that apply it. A secret path is shown: the text is for those who may pull."""
 
 
 def _names(settings: Settings) -> tuple[str, ...]:
-    """Those of the certificate; none where it cannot serve, which is not what was asked."""
+    """Those of the certificate; none where it cannot serve, which is not what was asked about."""
+    if settings.acme is not None:
+        return settings.acme.domains
     pair = pair_of(settings)
     try:
         return () if pair is None else load_files(pair, now=datetime.now(UTC)).names
@@ -82,6 +146,7 @@ twistd docxy --help. Exit status: 0 fine, 1 something is wrong, 2 no such
 command or option. docxy COMMAND --help shows the options of a command."""
 
     subCommands = [  # noqa: N815, RUF012 - Twisted reads it from the class
+        ["check", None, CheckOptions, "Look at everything that a pull needs, and say what is wrong."],
         ["client-config", None, ClientConfigOptions, "Print what to put into clients' configuration."],
     ]
 

@@ -46,7 +46,12 @@ def _alternative(name: str) -> x509.GeneralName:
         return x509.DNSName(name)
 
 
-def _builder(subject: str, issuer: str, key: _PrivateKey) -> x509.CertificateBuilder:
+_MONTH = datetime.timedelta(days=30)
+
+
+def _builder(
+    subject: str, issuer: str, key: _PrivateKey, lasts: datetime.timedelta = _MONTH
+) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -55,7 +60,7 @@ def _builder(subject: str, issuer: str, key: _PrivateKey) -> x509.CertificateBui
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=30))
+        .not_valid_after(now + lasts)
     )
 
 
@@ -99,11 +104,11 @@ class Authority:
         )
         self.cert = _write(folder, "ca", cert, self._key).cert
 
-    def issue(self, stem: str, names: Iterable[str]) -> Leaf:
-        """A leaf for these host names and addresses."""
+    def issue(self, stem: str, names: Iterable[str], lasts: datetime.timedelta = _MONTH) -> Leaf:
+        """A leaf for these host names and addresses; it began a day ago, and lasts so long from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         cert = (
-            _builder(stem, "rig authority", key)
+            _builder(stem, "rig authority", key, lasts)
             .add_extension(x509.SubjectAlternativeName([_alternative(n) for n in names]), critical=False)
             .add_extension(_usage("digital_signature"), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)

@@ -1,0 +1,135 @@
+"""
+``docxy check``: everything that a pull needs, looked at once.
+
+Owns the order, and the bound on the whole.  How each thing is looked at is
+its neighbours' affair.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import time
+from typing import Any
+
+from twisted.internet.defer import Deferred, gatherResults
+
+from docxy.cli import machine
+from docxy.cli.findings import Finding, failed, refused
+from docxy.cli.probe import Probe
+from docxy.cli.samples import Sample, samples
+from docxy.interfaces import Clocks, UpstreamTimedOut
+from docxy.settings.values import Settings, SettingsError, UpstreamSettings
+from docxy.tls.client import ClientTrust
+from docxy.upstream.agent import make_agent
+from docxy.upstream.authority import AuthoritySource
+from docxy.upstream.fetch import Upstream, within
+from docxy.upstream.ledger import TokenLedger
+from docxy.upstream.tokens import TokenSource
+
+LIMIT = 45.0  # seconds for one upstream; all are tried at one time
+LOCAL_LIMIT = 20.0  # seconds for the names and the listeners of this machine
+
+
+async def check(
+    reactor: Any, read: Callable[[], Settings], images: Sequence[str] = (), user: str | None = None
+) -> list[Finding]:
+    """
+    All findings for the settings that ``read`` gives, or why there are none.
+
+    ``images`` take the place of those that upstreams are tried with; ``user``
+    is whom the service runs as.
+
+    :raises SettingsError: one of ``images`` is none.
+    """
+    try:
+        settings = read()
+    except SettingsError as error:
+        return [refused("settings", error)]
+    chosen = samples(settings.upstreams, images)
+    asked = [Deferred.fromCoroutine(_upstream(reactor, settings, one, chosen)) for one in settings.upstreams]
+    here = await _here(reactor, settings, user or service_user())
+    there = await gatherResults(asked, consumeErrors=True)
+    return [*here, *(finding for findings in there for finding in findings)]
+
+
+def service_user() -> str | None:
+    """The user that the package's service runs as, where there is one and we may speak for it."""
+    try:
+        return pwd.getpwnam(machine.SERVICE_USER).pw_name if os.geteuid() == 0 else None
+    except KeyError:
+        return None
+
+
+async def _here(reactor: Any, settings: Settings, user: str | None) -> list[Finding]:
+    now = datetime.now(UTC)
+    found = list(machine.settings_findings(settings))
+    certificates = None
+    try:
+        certificates = machine.certificates_of(settings, now)
+    except SettingsError as error:
+        found.append(refused("certificate", error.as_given(settings.given)))
+    listeners = []
+    if certificates is not None:
+        listeners = await _bounded(
+            reactor, machine.listener_findings(reactor, settings, certificates), "listener"
+        )
+        found += machine.certificate_findings(certificates, settings, now)
+    if user is not None:
+        found += machine.readable_findings(settings, certificates, user)
+    found += listeners
+    found += await _bounded(reactor, machine.name_findings(reactor, settings), "name")
+    return [*found, *machine.library_findings(now)]
+
+
+async def _bounded(reactor: Any, work: Any, what: str) -> list[Finding]:
+    try:
+        found: list[Finding] = await within(LOCAL_LIMIT, reactor, work)
+    except UpstreamTimedOut as error:
+        return [
+            failed(what, "", str(error), "see /etc/resolv.conf: the resolver of this machine does not answer")
+        ]
+    return found
+
+
+async def _upstream(
+    reactor: Any, settings: Settings, one: UpstreamSettings, chosen: Mapping[str, Sample]
+) -> list[Finding]:
+    try:
+        probe = make_probe(reactor, settings, one, chosen.get(one.name))
+    except SettingsError as error:
+        return [refused("upstream", error.as_given(settings.given))]
+    try:
+        return await within(LIMIT, reactor, probe.run())
+    except UpstreamTimedOut as error:
+        text, remedy = str(error), f"see how fast it is from here: curl -v {one.urls[-1]}/v2/"
+        return [*probe.found, failed("upstream", one.name, text, remedy)]
+
+
+def make_probe(reactor: Any, settings: Settings, one: UpstreamSettings, sample: Sample | None) -> Probe:
+    """
+    The trial of one upstream, by the parts that a mirror has for it.
+
+    :raises SettingsError: its trust root cannot be read.
+    """
+    clocks = Clocks(reactor, time)
+    trust = ClientTrust(one.ca, setting=f"upstream[{one.name}].ca")
+    agent = make_agent(reactor, one, trust)
+    limits = settings.limits
+
+    def way(urls: tuple[str, ...]) -> Upstream:
+        return Upstream(replace(one, urls=urls), limits, agent, reactor)
+
+    upstream = way(one.urls)
+    tokens = TokenSource(
+        one,
+        limits,
+        agent,
+        AuthoritySource(one, upstream, reactor),
+        TokenLedger(),
+        clocks,
+    )
+    return Probe(one, {url: way((url,)) for url in one.urls}, upstream, tokens, sample, time)

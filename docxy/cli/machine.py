@@ -1,0 +1,269 @@
+"""
+What can be looked at on this machine: certificates, listeners, names, libraries.
+
+Opens each listener for a moment, or finds that docxy has it.  Asks no upstream.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import re
+import socket
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from ipaddress import ip_address
+from typing import Any, TypeVar
+
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.protocol import Factory
+from twisted.internet.threads import deferToThreadPool
+
+from docxy.acme.obtained import Obtained
+from docxy.cli.findings import Finding, failed, fine, refused, warned, warning
+from docxy.daemon import pair_of
+from docxy.policy.hosts import parse_host
+from docxy.settings.values import Settings, SettingsError
+from docxy.tls.certificates import load_files
+from docxy.tls.client import trust_roots_present
+from docxy.tls.endpoints import Malformed, is_tls, listen_error, parse_description, parse_listener, port_of
+from docxy.tls.expiry import reminder_of
+from docxy.tls.shown import Certificates, Expiry
+
+_T = TypeVar("_T")
+
+OLD = timedelta(days=180)
+"""The age from which a library that secures connections is told to be renewed."""
+
+SERVICE_USER = "docxy"
+_SHOWN_NAMES = 5
+_WAIT = 3.0  # seconds for a listener on this machine to say who it is
+_LIBRARIES = ("cryptography", "pyopenssl", "service-identity", "treq", "twisted")
+_RELEASED = re.compile(r"\d{1,2} [A-Z][a-z]{2} \d{4}")
+
+
+def settings_findings(settings: Settings) -> Iterator[Finding]:
+    """That they can be read, and what docxy would warn of at its start."""
+    names = ", ".join(upstream.name for upstream in settings.upstreams)
+    yield fine(
+        "settings", settings.given.file or "", f"mirrors {names} on {', '.join(settings.server.listen)}"
+    )
+    yield from (warned("settings", line) for line in settings.warnings)
+
+
+def certificates_of(settings: Settings, now: datetime) -> Certificates:
+    """
+    The certificate of the settings, as the service has it.
+
+    :raises SettingsError: it cannot serve.
+    """
+    if settings.acme is None:
+        return Certificates(lambda: now, pair_of(settings))
+    obtained = Obtained(settings.acme, lambda: now)
+    return Certificates(lambda: now, obtained.pair, obtained.coming)
+
+
+def certificate_findings(certificates: Certificates, settings: Settings, now: datetime) -> Iterator[Finding]:
+    """Each one that a listener shows, once `listener_findings` has read those of the listeners."""
+    for expiry in certificates.expiries():
+        try:
+            yield _certificate(expiry, now)
+        except SettingsError as error:
+            yield refused("certificate", error)
+    yield from (warned("certificate", line) for line in certificates.warnings(settings.server.public_urls))
+
+
+def _certificate(expiry: Expiry, now: datetime) -> Finding:
+    pair = load_files(expiry.files, now=now)
+    left = (pair.not_after - now).days
+    text = (
+        f"{_listed(pair.names)}; {len(pair.chain)} in the chain; "
+        f"ends {pair.not_after:%Y-%m-%d}, in {left} days"
+    )
+    reminder = reminder_of(expiry, now)
+    if reminder is None:
+        return fine("certificate", expiry.files.cert, text)
+    tell = failed if reminder.urgent else warning
+    return tell("certificate", expiry.files.cert, text, "renew it, and see why that did not happen by itself")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return (", ".join(names[:_SHOWN_NAMES]) or "no names") + more
+
+
+def readable_findings(settings: Settings, certificates: Certificates | None, user: str) -> Iterator[Finding]:
+    """Whether the user that the service runs as can read what it reads again while it runs."""
+    try:
+        account = pwd.getpwnam(user)
+    except KeyError:
+        yield failed("files", user, "there is no such user", "name the one that docxy runs as: --user NAME")
+        return
+    named = [settings.given.file, *(upstream.ca for upstream in settings.upstreams)]
+    named += [upstream.account.password_file for upstream in settings.upstreams if upstream.account]
+    named += [path for _, path in certificates.files()] if certificates else []
+    paths = list(dict.fromkeys(path for path in named if path is not None))
+    closed = [path for path in paths if not _readable(path, account)]
+    for path in closed:
+        remedy = f"chgrp {user} {path} && chmod 640 {path}, and let {user} enter its folder"
+        yield failed("files", path, f"cannot be read by {user}, whom docxy runs as", remedy)
+    if paths and not closed:
+        yield fine("files", "", f"{user} can read all {len(paths)}")
+
+
+def _readable(path: str, account: pwd.struct_passwd) -> bool:
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    # test(1) asks the kernel as that user, and opens nothing.
+    asked = subprocess.run(  # noqa: S603 - no shell, and the path is one argument
+        ["/usr/bin/test", "-r", path], user=account.pw_uid, group=account.pw_gid, extra_groups=groups
+    )
+    return asked.returncode == 0
+
+
+async def listener_findings(reactor: Any, settings: Settings, certificates: Certificates) -> list[Finding]:
+    """Each listener: free, held by docxy itself, or why it cannot be opened."""
+    admin = () if settings.admin.listen is None else (settings.admin.listen,)
+    keyed = (("server.listen", settings.server.listen), ("server.redirect", settings.server.redirect))
+    found = []
+    for key, texts in (*keyed, ("admin.listen", admin)):
+        for text in texts:
+            found.append(await _listener(reactor, text, key, certificates))
+    return found
+
+
+async def _listener(reactor: Any, text: str, key: str, certificates: Certificates) -> Finding:
+    if "systemd:" in text:
+        return fine("listener", text, "systemd opens it; not looked at")
+    try:
+        endpoint = parse_listener(reactor, text, certificates, key)
+    except SettingsError as error:
+        return refused("listener", error)
+    if await in_thread(reactor, _is_ours, text):
+        return fine("listener", text, "held by the docxy that runs")
+    try:
+        port = await endpoint.listen(Factory())
+    except Exception as error:
+        return _closed(text, key, error)
+    await maybeDeferred(port.stopListening)
+    return fine("listener", text, "free")
+
+
+def _closed(text: str, key: str, error: Exception) -> Finding:
+    told = listen_error(text, error, key)
+    is_denied = "privilege" in told.problem or "may not be created" in told.problem
+    if is_denied and os.geteuid() != 0:
+        problem = "cannot be looked at by this user"
+        return warning("listener", text, problem, "run docxy check as root, or trust in the unit")
+    return failed("listener", text, told.problem.removeprefix(f"{text!r} "), told.remedy)
+
+
+def _is_ours(text: str) -> bool:
+    """Whether a docxy answers there."""
+    try:
+        with _connected(text) as there:
+            there.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            said = b""
+            while b"\r\n\r\n" not in said and len(said) < 65536 and (data := there.recv(4096)):
+                said += data
+    except (OSError, Malformed):
+        return False
+    return b"\r\nserver: docxy\r\n" in said.lower()
+
+
+def _connected(text: str) -> socket.socket:
+    parsed = parse_description(text)
+    if parsed.kind == "unix":
+        return _opened(socket.socket(socket.AF_UNIX), parsed.arguments.get("address", ""))
+    interface = parsed.arguments.get("interface", "127.0.0.1")
+    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(interface, interface)  # noqa: S104 - it is not bound
+    there = socket.create_connection((local, port_of(text) or 0), _WAIT)
+    return _encrypted(there) if is_tls(text) else there
+
+
+def _opened(there: socket.socket, path: str) -> socket.socket:
+    there.settimeout(_WAIT)
+    try:
+        there.connect(path)
+    except OSError:
+        there.close()
+        raise
+    return there
+
+
+def _encrypted(there: socket.socket) -> socket.socket:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # who it is, its answer says
+    try:
+        return context.wrap_socket(there)
+    except OSError:
+        there.close()
+        raise
+
+
+async def name_findings(reactor: Any, settings: Settings) -> list[Finding]:
+    """Whether each public name leads to this machine."""
+    hosts = [parse_host(url.partition("://")[2].partition("/")[0]) for url in settings.server.public_urls]
+    return [await in_thread(reactor, _name, host.name) for host in hosts if host is not None]
+
+
+def _name(name: str) -> Finding:
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        remedy = "add an A or AAAA record with the address of this machine, or mend public_url"
+        return failed("name", name, "does not resolve", remedy)
+    addresses = sorted({str(address[0]) for *_, address in found})
+    own = [address for address in addresses if _is_own(address)]
+    shown = f"leads to {', '.join(addresses)}"
+    if own:
+        return fine("name", name, shown)
+    return warning(
+        "name", name, f"{shown}, no address of this machine", "right behind NAT, a proxy or a CDN only"
+    )
+
+
+def _is_own(address: str) -> bool:
+    """Whether a socket of this machine may have this address."""
+    family = socket.AF_INET6 if ip_address(address.partition("%")[0]).version == 6 else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as tried:
+            tried.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def library_findings(now: datetime) -> Iterator[Finding]:
+    """What apt does not renew: the OpenSSL in the wheels; and what it may not have installed: trust roots."""
+    shown = SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii", "replace")
+    built = SSL.OpenSSL_version(SSL.OPENSSL_BUILT_ON).decode("ascii", "replace")
+    yield openssl(shown, built, now)
+    yield fine("library", "", ", ".join(f"{name} {version(name)}" for name in _LIBRARIES))
+    if trust_roots_present():
+        yield fine("trust roots", "", "present")
+    else:
+        yield failed(
+            "trust roots", "", "none are installed: no upstream can be met", "install ca-certificates"
+        )
+
+
+def openssl(shown: str, built: str, now: datetime) -> Finding:
+    """What there is to say of an OpenSSL that shows itself so, as ``OpenSSL 3.5.4 30 Sep 2025``."""
+    text = f"{shown}, {built}"
+    released = _RELEASED.search(shown)
+    if released is None:
+        return fine("library", "", text)
+    age = now - datetime.strptime(released.group(), "%d %b %Y").replace(tzinfo=UTC)
+    if age < OLD:
+        return fine("library", "", text)
+    remedy = "take the newest package of docxy, or: pip install --upgrade cryptography pyopenssl"
+    return warning("library", "", f"{text}: {age.days} days old", remedy)
+
+
+def in_thread(reactor: Any, work: Callable[[str], _T], argument: str) -> Deferred[_T]:
+    """``work`` in one of the reactor's threads: it waits."""
+    return deferToThreadPool(reactor, reactor.getThreadPool(), work, argument)
