@@ -27,6 +27,7 @@ from docxy.oci.headers import INERT, request_to_upstream
 from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import PLACEHOLDER, Scope, parse_scopes
 from docxy.policy.addressing import Addressing, Target, TokenTarget
+from docxy.policy.secret import SecretPath
 from docxy.settings.values import Settings
 
 Params = Sequence[tuple[str, str]]
@@ -49,7 +50,7 @@ class Auth:
         tokens: Mapping[str, ITokenSource],
         clocks: Clocks,
     ) -> None:
-        self._secret = settings.server.secret_path
+        self._has_secret = SecretPath.of(settings).is_set
         self._limits = settings.limits
         self._clocks = clocks
         self._addressing = addressing
@@ -73,7 +74,7 @@ class Auth:
         authority = await self._tokens[target.upstream.name].authority()
         if authority.kind == "none":
             return own_answer(200, b"{}", _PING_HEADERS)
-        shown = self._secret is None or target.secret_shown
+        shown = target.secret or not self._has_secret
         authorization = self._passed_through(target, caller, authority) if shown else None
         if authorization is not None:
             return await self._check(target, caller, authorization)
@@ -100,7 +101,7 @@ class Auth:
         value = caller.authorization
         if value is None or _scheme(value) != b"basic" or target.upstream.auth == "own":
             return False
-        if self._secret is not None and not target.secret_shown:
+        if self._has_secret and not target.secret:
             return False
         authority = await self._tokens[target.upstream.name].authority()
         return self._passed_through(target, caller, authority) is not None

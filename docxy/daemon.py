@@ -33,8 +33,10 @@ from docxy.tls.client import trust_roots_present
 from docxy.tls.endpoints import listen_error
 from docxy.tls.shown import Certificates
 from docxy.tls.watch import CertificateWatch
+from docxy.usage.usage import Usage
 from docxy.web.closing import PATIENCE
 from docxy.web.site import MirrorSite
+from docxy.web.traffic import Traffic
 
 _log = Logger()
 
@@ -62,6 +64,8 @@ class Wired(Protocol):
     certificates: Certificates
     relays: RelayCounter
     renewal: Renewal | None
+    traffic: Traffic
+    usage: Usage
 
     def renew(self, settings: Settings) -> None:
         """Serve by ``settings`` from the next request on, or raise `SettingsError` and change nothing."""
@@ -138,6 +142,7 @@ class MirrorService(Service):
         self._reactor.suggestThreadPoolSize(LOOKUP_THREADS)
         self._warn()
         self._watch.begin()
+        self._wired.usage.begin(self._wired.traffic.settle)
         _log.info(
             "docxy {version} mirrors {upstreams} on {listen}",
             version=__version__,
@@ -203,6 +208,7 @@ class MirrorService(Service):
         def over(_: object) -> None:
             if self._limit.active():
                 self._limit.cancel()
+            self._wired.usage.end()
             self._notifier.end()
             _log.info("drained")
 

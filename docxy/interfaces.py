@@ -198,6 +198,12 @@ class IMetrics(Interface):
     def broke(upstream: str, cause: str) -> None:
         """A body ended short at its client."""
 
+    def refused(cause: str) -> None:
+        """A rule of the mirror's own refused a request, `docxy.oci.errors.RegistryError.cause`."""
+
+    def used(key: str, requests: int, size: int) -> None:
+        """So many requests more, and bytes to their clients, showed the `[[access.key]]` of this name."""
+
 
 class IUpstream(Interface):
     """One registry to ask."""

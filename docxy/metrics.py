@@ -77,6 +77,13 @@ class Metrics:
             ("upstream", "cause"),
             registry=registry,
         )
+        text = "Requests refused by rules of the mirror's own."
+        self._refusals = Counter("docxy_refusals", text, ("cause",), registry=registry)
+        self._key_requests = Counter(
+            "docxy_key_requests", "Requests with a key.", ("key",), registry=registry
+        )
+        text = "Bytes of bodies given to clients with a key."
+        self._key_bytes = Counter("docxy_key_bytes", text, ("key",), registry=registry)
         Info("docxy_build", "What this process is made of.", registry=registry).info(dict(build))
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
@@ -97,6 +104,13 @@ class Metrics:
 
     def broke(self, upstream: str, cause: str) -> None:
         self._broken.labels(upstream, cause).inc()
+
+    def refused(self, cause: str) -> None:
+        self._refusals.labels(cause).inc()
+
+    def used(self, key: str, requests: int, size: int) -> None:
+        self._key_requests.labels(key).inc(requests)
+        self._key_bytes.labels(key).inc(size)
 
     # What is looked at when somebody asks
 

@@ -35,7 +35,7 @@ from docxy.policy.allowances import Allowances
 from docxy.policy.hosts import parse_host
 from docxy.policy.limits import ConnectionCounter, RelayCounter
 from docxy.process import versions
-from docxy.settings.values import Settings
+from docxy.settings.values import AccessSettings, Settings
 from docxy.tls.bulk import keep_large_blocks
 from docxy.tls.client import ClientTrust
 from docxy.tls.endpoints import is_tls, parse_listener, port_of
@@ -46,6 +46,7 @@ from docxy.upstream.fetch import Upstream
 from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.parallel import body_maker
 from docxy.upstream.tokens import TokenSource
+from docxy.usage.usage import Usage
 from docxy.web.admin import AdminResource, AdminSite, metrics_page, status_page
 from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
@@ -131,7 +132,8 @@ class Wiring:
     def __init__(self, reactor: Any, settings: Settings) -> None:
         limits = settings.limits
         self.metrics = Metrics(versions())
-        self._traffic = Traffic(self.metrics)
+        self.usage = Usage(settings.access, Clocks(reactor, time))
+        self.traffic = Traffic(self.metrics, self.usage.sent)
         self._allowances = Allowances()
         self._reactor = reactor
         self._obtained = None if settings.acme is None else Obtained(settings.acme, _now)
@@ -165,10 +167,11 @@ class Wiring:
         self.mirror_site.served = self._mirrored(settings, new)
         self.redirect_site.served = self._redirected(settings)
         self.admin_site.served = self._administered(settings)
-        self._traffic.expect(upstream.name for upstream in settings.upstreams)
+        self.traffic.expect(upstream.name for upstream in settings.upstreams)
         self.relays.set_limits(limits.relays, limits.relays_per_client)
         self._asks.set_limits(limits.asks, limits.asks_per_client)
         self._connections.set_limits(limits.connections, limits.connections_per_client)
+        self.usage.renew(settings.access)
         self._outwards = new
         self._overview.upstreams = new.upstreams
         for agent in old.agents:
@@ -204,8 +207,9 @@ class Wiring:
 
     def _mirrored(self, settings: Settings, outwards: _Outwards) -> Served:
         reactor, addressing, mirror, asks = self._reactor, outwards.addressing, outwards.mirror, self._asks
-        front = Front(settings.server, self.certificates.names, reactor, self._traffic)
-        relaying = Relaying(self.relays, reactor, self._hash_threads, settings.limits.client_stall)
+        front = Front(settings, self.certificates.names, reactor, self.traffic, self.usage)
+        client_stall = settings.limits.client_stall
+        relaying = Relaying(self.relays, reactor, self._hash_threads, client_stall, self.usage)
         logins = BasicLogins(outwards.auth, self._logins)
         repo = RepoResource(front, addressing, mirror, relaying, logins)
         search = SearchResource(front, addressing, mirror, asks)
@@ -217,25 +221,27 @@ class Wiring:
         }
         certificates = self.certificates
         health = HealthResource(front, outwards.upstreams, self.relays, reactor, lambda: certificates.awaited)
-        find = url_tree(front, settings.server.secret_path, by_kind, health, front_page(front))
+        find = url_tree(front, by_kind, health, front_page(front))
         return Served(settings, front, find)
 
     def _redirected(self, settings: Settings) -> Served:
-        front = Front(settings.server, self.certificates.names, self._reactor, self._traffic)
+        front = Front(settings, self.certificates.names, self._reactor, self.traffic)
 
         def public_url(request: MirrorRequest) -> str:
             public = [url for url in settings.server.public_urls if url.startswith("https:")]
             return public[0] if public else https_url(front.caller(request).base_url, settings.server.listen)
 
         # Everybody may be told where the mirror is; who may use it is judged there.
-        open_server = replace(settings.server, allow=())
-        open_front = Front(open_server, self.certificates.names, self._reactor, self._traffic)
+        server = replace(settings.server, allow=())
+        opened = replace(settings, server=server, access=AccessSettings())
+        open_front = Front(opened, self.certificates.names, self._reactor, self.traffic)
         return Served(settings, open_front, to_redirect(RedirectResource(front, public_url, self._proof)))
 
     def _administered(self, settings: Settings) -> Served:
         # Whom the mirror trusts to speak for others is nobody here.
-        own = replace(settings, server=replace(settings.server, trusted_proxies=(), allow=()))
-        front = Front(own.server, self.certificates.names, self._reactor, self._traffic)
+        server = replace(settings.server, trusted_proxies=(), allow=())
+        own = replace(settings, server=server, access=AccessSettings())
+        front = Front(own, self.certificates.names, self._reactor, self.traffic)
         status = status_page(lambda: self._overview.shown(self.mirror_site.is_draining))
         resource = AdminResource({b"/metrics": metrics_page(self.metrics), b"/status": status})
         return Served(own, front, lambda request: resource)
@@ -244,7 +250,7 @@ class Wiring:
         overview = Overview(
             Clocks(self._reactor, time),
             versions(),
-            self._traffic,
+            self.traffic,
             self.certificates,
             self._allowances,
             {"relays": self.relays, "connections": self._connections, "asks": self._asks},
@@ -268,10 +274,13 @@ class Wiring:
             known = self._allowances.scarcest(self._reactor.seconds())
             return {(name,): one.limit.count for name, one in known.items() if one.limit is not None}
 
-        self._traffic.expect(upstream.name for upstream in settings.upstreams)
+        self.traffic.expect(upstream.name for upstream in settings.upstreams)
         metrics = self.metrics
-        metrics.before(self._traffic.settle)
-        metrics.gauge("docxy_relays_active", "Relays under way.", ("upstream",), self._traffic.active)
+        metrics.before(self.traffic.settle)
+        text = "Bytes sent this month, where there is a budget; an empty key is all."
+        metrics.gauge("docxy_month_bytes", text, ("key",), self.usage.spent)
+        metrics.gauge("docxy_budget_bytes", "Of how many that may be.", ("key",), self.usage.budgets)
+        metrics.gauge("docxy_relays_active", "Relays under way.", ("upstream",), self.traffic.active)
         text = "Seconds until the first certificate of a listener expires."
         metrics.gauge("docxy_certificate_expiry_seconds", text, (), expiry)
         text = "Pulls that an upstream says are left for docxy's own access, of several the scarcest."

@@ -26,6 +26,7 @@ LAYERS = (
     "process",
     "log",
     "metrics",
+    "usage",
     "tls",
     "acme",
     "upstream",

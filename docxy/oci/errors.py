@@ -17,7 +17,12 @@ class RegistryError(Exception):
 
     Raised anywhere, written in one place.  ``message`` and ``detail`` are
     shown to the client: nothing secret may be put there.
+
+    ``cause`` says in a word of a closed list which rule of the mirror's own
+    refuses; it is empty where none does, and is counted, not shown.
     """
+
+    cause = ""
 
     def __init__(
         self,
@@ -33,6 +38,11 @@ class RegistryError(Exception):
         self.message = message
         self.detail = detail
         self.headers = headers
+
+    def because(self, cause: str) -> RegistryError:
+        """The same error, refused by the rule that ``cause`` names."""
+        self.cause = cause
+        return self
 
     def body(self) -> bytes:
         """

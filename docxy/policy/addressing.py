@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 from typing import Literal
 from urllib.parse import unquote
 
-from docxy.oci.errors import DENIED, NAME_UNKNOWN, NOT_FOUND, REQUEST_INVALID, RegistryError
+from docxy.oci.errors import NAME_UNKNOWN, NOT_FOUND, REQUEST_INVALID, RegistryError
 from docxy.oci.names import Repository
 from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import Scope, add_library, merge
+from docxy.policy.access import permit, within
 from docxy.policy.hosts import HostName, parse_host
 from docxy.policy.origins import Origin
 from docxy.policy.secret import SecretPath
@@ -47,7 +47,7 @@ class Target:
     shown_prefix: str = field(repr=False)
     base: str = field(repr=False)
     ns: str | None
-    secret_shown: bool
+    secret: str = field(repr=False)  # the one that was shown; empty: none
     named_by: NamedBy
 
 
@@ -67,7 +67,7 @@ class _Reading:
     segments: tuple[str, ...]  # in front of /v2
     name: str | None
     shown_prefix: str = ""
-    secret_shown: bool = False
+    secret: str = field(default="", repr=False)
     upstream: UpstreamSettings | None = None
 
 
@@ -77,7 +77,7 @@ class Addressing:
     def __init__(self, settings: Settings) -> None:
         upstreams = settings.upstreams
         self._default = upstreams[0]
-        self._secret = SecretPath(settings.server.secret_path)
+        self._secret = SecretPath.of(settings)
         self._by_prefix = {prefix.lower(): each for each in upstreams for prefix in each.prefixes}
         self._by_name = {each.name.lower(): each for each in upstreams}
         self._by_host = {parse_host(host): each for each in upstreams for host in each.hosts}
@@ -94,21 +94,21 @@ class Addressing:
         """
         reading = self._without_secret(_Reading(route.prefix, route.name))
         bare_ping = route.kind is Kind.PING and not route.prefix
-        if self._secret.is_set and not (reading.secret_shown or bare_ping):
+        if self._secret.is_set and not (reading.secret or bare_ping):
             raise NOT_FOUND.error()
         query = unquote(route.query.decode("latin-1"))
         self._keep_secret(*reading.segments, reading.name or "", str(route.reference), str(route.ns), query)
         reading = self._without_prefix(reading)
         upstream, named_by = self._choose(reading, route.ns, host)
         repository = _repository(upstream, reading.name, guessed=named_by in ("host", "default"))
-        _permit(upstream, route.kind, repository)
+        permit(upstream, route.kind, repository)
         return Target(
             upstream=upstream,
             repository=repository,
             shown_prefix=reading.shown_prefix,
             base="".join(f"/{segment}" for segment in route.prefix),
             ns=route.ns,
-            secret_shown=reading.secret_shown,
+            secret=reading.secret,
             named_by=named_by,
         )
 
@@ -152,7 +152,7 @@ class Addressing:
         """
         if target is None:
             return "/auth/token"
-        front = self._secret.front if target.secret_shown else ""
+        front = f"/{target.secret}" if target.secret else ""
         in_name = target.named_by == "prefix" and target.ns is None and target.base in ("", front)
         plain = in_name or (
             target.named_by in ("host", "default") and target.upstream.name == self._default.name
@@ -172,10 +172,10 @@ class Addressing:
     def _without_secret(self, reading: _Reading) -> _Reading:
         """Take the secret off the front of path and name."""
         if reading.segments and self._secret.equals(reading.segments[0]):
-            reading = replace(reading, segments=reading.segments[1:], secret_shown=True)
+            reading = replace(reading, segments=reading.segments[1:], secret=reading.segments[0])
         first, rest = _split(reading.name)
         if rest is not None and self._secret.equals(first):
-            reading = replace(reading, name=rest, shown_prefix=f"{first}/", secret_shown=True)
+            reading = replace(reading, name=rest, shown_prefix=f"{first}/", secret=reading.secret or first)
         return reading
 
     def _keep_secret(self, *left: str) -> None:
@@ -185,10 +185,10 @@ class Addressing:
 
     def _check_token_secret(self, path: _Reading, scopes: Iterable[_Reading]) -> None:
         """Raise 404 unless the path shows the secret, or there are repository scopes and each shows it."""
-        shown = [scope.secret_shown for scope in scopes]
+        shown = [scope.secret for scope in scopes]
         if path.segments:
             raise NOT_FOUND.error()
-        if self._secret.is_set and not path.secret_shown and not (shown and all(shown)):
+        if self._secret.is_set and not path.secret and not (shown and all(shown)):
             raise NOT_FOUND.error()
 
     # The upstream
@@ -213,7 +213,7 @@ class Addressing:
     ) -> tuple[UpstreamSettings, NamedBy]:
         by_ns = None if ns is None else self._by_registry.get(canonical(ns))
         if ns is not None and by_ns is None:
-            is_stranger = self._secret.is_set and not reading.secret_shown
+            is_stranger = self._secret.is_set and not reading.secret
             raise NOT_FOUND.error() if is_stranger else _unknown(ns)
         if reading.upstream is not None:
             if ns is not None and canonical(ns) not in _registries(reading.upstream):
@@ -305,20 +305,6 @@ def _spelt(upstream: UpstreamSettings, name: str) -> Repository:
     return Repository.parse(add_library(name) if upstream.library else name)
 
 
-def _within(upstream: UpstreamSettings, repository: Repository) -> bool:
-    if not upstream.repositories:
-        return True
-    return any(fnmatchcase(str(repository), pattern) for pattern in upstream.repositories)
-
-
-def _permit(upstream: UpstreamSettings, kind: Kind, repository: Repository | None) -> None:
-    """Raise 403 for what the setting ``repositories`` leaves out, lists of all repositories among it."""
-    if upstream.repositories and kind in (Kind.CATALOG, Kind.V1_SEARCH):
-        raise DENIED.error("this mirror serves chosen repositories only and lists none")
-    if repository is not None and not _within(upstream, repository):
-        raise DENIED.error(f"{repository} is not among the repositories that this mirror serves")
-
-
 def _one_of(near: UpstreamSettings, readings: Iterable[_Reading]) -> UpstreamSettings:
     named = {reading.upstream.name: reading.upstream for reading in readings if reading.upstream is not None}
     if len(named) > 1:
@@ -341,4 +327,4 @@ def _renamed(upstream: UpstreamSettings, scope: Scope, reading: _Reading) -> Sco
         repository = _spelt(upstream, reading.name)
     except RegistryError:
         return None  # a name that no request here can bear
-    return scope.renamed(str(repository)) if _within(upstream, repository) else None
+    return scope.renamed(str(repository)) if within(upstream, repository) else None

@@ -126,12 +126,12 @@ class RelayCounter:
             raise TOOMANYREQUESTS.error(
                 f"more than {self._limit_per_client} {self._counted} at once from one address",
                 headers=(("Retry-After", _SLOT_WAIT),),
-            )
+            ).because("places")
         if self._total >= self._limit_total:
             raise UNAVAILABLE.error(
                 f"this mirror has as many {self._counted} as it can bear",
                 headers=(("Retry-After", _SLOT_WAIT),),
-            )
+            ).because("places")
         self._running[bucket] += 1
         self._total += 1
 
@@ -223,7 +223,7 @@ class FailedLogins:
         seconds = _bounded(failed[0][0] + FAILED_LOGIN_LIFE - now)
         raise TOOMANYREQUESTS.error(
             "too many logins from one address were refused", headers=(("Retry-After", str(seconds)),)
-        )
+        ).because("logins")
 
     def count(self, now: float) -> int:
         """How many were refused lately, as far as they are remembered."""

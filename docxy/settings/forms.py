@@ -28,6 +28,8 @@ _GLOB = re.compile(r"[a-z0-9._/*?\[\]!-]{1,255}")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _ENDPOINT = re.compile(r"[a-z][a-z0-9]*:.+")
 _PORT = re.compile(r"[0-9]{1,5}")
+_SIZE = re.compile(r"([0-9]{1,15})(?:\.([0-9]{1,3}))? ?([KMGT]i?)?B?")
+_UNITS = "KMGT"
 _SERVICE = re.compile(r"[ !#-\[\]-~]{1,256}")
 
 
@@ -164,6 +166,12 @@ def is_loopback(text: str) -> bool:
     return address is not None and address.is_loopback
 
 
+def is_private(text: str | None) -> bool:
+    """Whether an address to listen on is reached from near alone; None is an inherited socket."""
+    address = None if text is None else _address(text)
+    return text is None or (address is not None and not address.is_unspecified and not address.is_global)
+
+
 def source_address(text: str) -> str:
     """An address of this machine.  :raises Malformed: for names, zones and the unspecified address."""
     address = _address(text)
@@ -235,6 +243,16 @@ def port(text: str) -> int:
     if not _PORT.fullmatch(text) or not 0 < int(text) < 65536:
         raise Malformed(f"{shown(text)} is not a port", "write a number from 1 to 65535")
     return int(text)
+
+
+def size(text: str) -> int:
+    """Bytes: a number, perhaps with a unit, of 1000 (``GB``) or 1024 (``GiB``).  :raises Malformed:"""
+    found = _SIZE.fullmatch(text)
+    if found is None:
+        raise Malformed(f"{shown(text)} is not a size", 'write one like "500 GB" or "20 MiB"')
+    whole, part, unit = found[1], found[2] or "", found[3] or ""
+    scale = (1024 if unit.endswith("i") else 1000) ** (_UNITS.index(unit[0]) + 1 if unit else 0)
+    return int(int(whole + part) * scale // 10 ** len(part))
 
 
 def plain(text: str) -> str:

@@ -14,6 +14,7 @@ from dataclasses import fields, replace
 from typing import Any, Literal, cast
 
 from docxy.settings import forms
+from docxy.settings.access import access_warnings, check_keys, interface_of, is_guarded, read_access
 from docxy.settings.acme import read_acme
 from docxy.settings.tables import Table
 from docxy.settings.upstreams import read_upstreams
@@ -60,15 +61,17 @@ def read(mapping: Mapping[str, object]) -> Settings:
         limits=_read_limits(root.table("limits")),
         log=_read_log(root.table("log")),
         admin=_read_admin(root.table("admin"), server),
+        access=read_access(root.table("access")),
     )
     _check_acme(settings)
-    _check_secret(settings)
+    check_keys(settings)
     _check_accounts(settings)
     _check_default(settings.upstreams)
     warnings = (
         *_server_warnings(settings, root.table("server")),
         *_upstream_warnings(settings.upstreams),
         *_admin_warnings(settings.admin),
+        *access_warnings(settings),
     )
     return replace(settings, warnings=warnings)
 
@@ -170,16 +173,9 @@ def _check_listeners(server: ServerSettings, has_certificate: bool, table: Table
         raise table.error("redirect", problem, "set server.public_url, or remove server.redirect")
 
 
-def _check_secret(settings: Settings) -> None:
-    secret = settings.server.secret_path
-    words = {word for upstream in settings.upstreams for word in (upstream.name, *upstream.prefixes)}
-    if secret is not None and secret in words:
-        raise SettingsError("server.secret_path", "is the name of an upstream", "choose 20 random letters")
-
-
 def _check_accounts(settings: Settings) -> None:
     """An account opens its private images to whoever may ask the mirror: so somebody must be kept out."""
-    if settings.server.secret_path is not None or settings.server.allow:
+    if is_guarded(settings):
         return
     for upstream in settings.upstreams:
         if upstream.account is not None and not upstream.repositories:
@@ -224,13 +220,8 @@ def _admin_warnings(admin: AdminSettings) -> Iterator[str]:
 
 def _is_open(listener: str) -> bool:
     """Whether an endpoint may be reached from other machines; of an inherited socket nothing is known."""
-    kind, *arguments = _FIELDS.split(listener)
-    if kind in ("unix", "systemd") or arguments[:1] == ["systemd"]:
-        return False
-    named = [one.removeprefix("interface=") for one in arguments if one.startswith("interface=")]
-    positional = [one for one in arguments[1:] if "=" not in one]
-    interface = (named or positional or [""])[0].replace("\\", "")
-    return not forms.is_loopback(interface)
+    interface = interface_of(listener)
+    return interface is not None and not forms.is_loopback(interface)
 
 
 def _upstream_warnings(upstreams: tuple[UpstreamSettings, ...]) -> Iterator[str]:

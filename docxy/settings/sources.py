@@ -280,6 +280,7 @@ def _resolve(mapping: dict[str, Any], folder: str) -> None:
     for table, keys in (
         (mapping.get("tls"), ("cert", "key")),
         (mapping.get("acme"), ("ca", "eab_hmac_file", "state")),
+        (mapping.get("access"), ("state",)),
         *((one, ("ca", "password_file")) for one in entries),
     ):
         for key in keys:

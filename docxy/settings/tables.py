@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
-from docxy.settings.forms import Malformed, shown
+from docxy.settings.forms import Malformed, shown, size
 from docxy.settings.values import SettingsError
 
 T = TypeVar("T")
 
 KEYS: Mapping[str, tuple[str, ...]] = {
-    "": ("server", "tls", "acme", "upstream", "network", "limits", "log", "admin"),
+    "": ("server", "tls", "acme", "upstream", "network", "limits", "log", "admin", "access"),
     "server": ("listen", "redirect", "public_url", "trusted_proxies", "drain", "secret_path", "allow"),
     "tls": ("cert", "key", "bulk"),
     "acme": (
@@ -46,6 +46,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "username",
         "password_file",
         "repositories",
+        "deny_repositories",
         "stall",
         "crawl",
         "connections",
@@ -72,11 +73,23 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "log": ("format", "level"),
     "admin": ("listen",),
+    "access": (
+        "allow",
+        "deny",
+        "requests",
+        "requests_per_client",
+        "rate",
+        "rate_per_client",
+        "budget",
+        "state",
+        "key",
+    ),
+    "key": ("name", "path", "requests", "rate", "budget"),
 }
 """Every table and its keys; the table without a name is the file itself."""
 
 LATER: Mapping[str, tuple[str, ...]] = {
-    "": ("cache", "access"),
+    "": ("cache",),
 }
 """Keys whose part does not exist yet."""
 
@@ -217,6 +230,17 @@ class Table:
             raise self.error(name, f"is {_kind(value)}, not a whole number", f"write one like {default}")
         if not least <= value <= most:
             raise self.error(name, "is out of bounds", f"write {least} to {most}")
+        return value
+
+    def size(self, name: str, least: int, most: int) -> int:
+        """Bytes, as a number or with a unit; 0, or from ``least`` to ``most``."""
+        value = self._values.get(name, 0)
+        if isinstance(value, str):
+            value = self._parsed(name, value, size)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.error(name, f"is {_kind(value)}, not a size", 'write one like "500 GB"')
+        if value and not least <= value <= most:
+            raise self.error(name, "is out of bounds", f"write {least} to {most} bytes, or 0 for no bound")
         return value
 
 

@@ -99,6 +99,7 @@ class _Entry:
             auth=cast("_Auth", table.word("auth", "passthrough", "own") or "passthrough"),
             account=self._account(),
             repositories=table.some("repositories", forms.repository_glob) or (),
+            deny_repositories=table.values("deny_repositories", forms.repository_glob) or (),
             search_url=proper.search_url if proper else None,
             stall=table.seconds("stall", 15.0, least=1.0),
             crawl=table.count("crawl", 0, least=0),

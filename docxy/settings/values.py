@@ -80,6 +80,7 @@ class UpstreamSettings:
     auth: Literal["passthrough", "own"] = "passthrough"
     account: Account | None = None
     repositories: tuple[str, ...] = ()  # globs; empty: all
+    deny_repositories: tuple[str, ...] = ()  # globs; they beat ``repositories``
     search_url: str | None = None
     stall: float = 15.0  # seconds
     crawl: int = 0  # bytes a second below which a body is mended; 0: never
@@ -172,6 +173,42 @@ class AdminSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Allotment:
+    """How much one client, one key or all of them may use; 0: as much as there is."""
+
+    requests: int = 0  # a minute
+    rate: int = 0  # bytes a second
+    budget: int = 0  # bytes a calendar month, in UTC
+
+
+@dataclass(frozen=True, slots=True)
+class KeySettings:
+    """A secret path of its own, with what those who have it may use together."""
+
+    name: str
+    path: str = field(repr=False)  # whoever reads it may pull
+    allotment: Allotment = Allotment()
+
+
+@dataclass(frozen=True, slots=True)
+class AccessSettings:
+    """
+    Who may use the mirror, and how much of it.
+
+    ``allow`` adds to ``server.allow``, ``deny`` beats both; ``client`` holds
+    for each client, ``everybody`` for all together.  ``state`` is the file
+    that keeps the month's counts.
+    """
+
+    allow: tuple[Network, ...] = ()
+    deny: tuple[Network, ...] = ()
+    client: Allotment = Allotment()
+    everybody: Allotment = Allotment()
+    keys: tuple[KeySettings, ...] = ()
+    state: str = "/var/lib/docxy/traffic.json"
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All of it.  The first upstream is the default one."""
 
@@ -182,5 +219,6 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     log: LogSettings = field(default_factory=LogSettings)
     admin: AdminSettings = field(default_factory=AdminSettings)
+    access: AccessSettings = field(default_factory=AccessSettings)
     warnings: tuple[str, ...] = ()  # said once at start
     given: Given = field(default_factory=Given, compare=False, repr=False)

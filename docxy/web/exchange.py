@@ -36,16 +36,17 @@ STOPPED = "docxy stopped"
 """The error of what was cut off by our own end."""
 
 
-_NO_SECRET = SecretPath(None)
+_NO_SECRET = SecretPath()
 
 
 class Exchange:
     """
     What is known of one request while it is served.
 
-    ``client`` is its believed address; ``kind`` is its route's where that leads
-    to an upstream; ``traffic`` counts it; ``secret`` is what its event must
-    not tell, whatever was made of the request.
+    ``client`` is its believed address, ``key`` the name of the `[[access.key]]`
+    that it shows; ``kind`` is its route's where that leads to an upstream;
+    ``traffic`` counts it; ``secret`` is what its event must not tell, whatever
+    was made of the request.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Exchange:
     ) -> None:
         self.request = request
         self.client = client
+        self.key = ""
         self.kind = "other"
         self.is_transfer = False
         self.source = "self"
@@ -156,6 +158,7 @@ class Exchange:
     def _failed(self, failure: Failure) -> None:
         failure.trap(RegistryError, CancelledError)
         if isinstance(failure.value, RegistryError):
+            self._traffic.denied(failure.value)
             self.error = self.error or failure.value.message
             if not self.gone:
                 self.refuse(failure.value)

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from twisted.internet.interfaces import IReactorTime
 
 from docxy.answers import Caller
-from docxy.oci.errors import DENIED
-from docxy.policy.access import allowed
+from docxy.policy.access import Networks
+from docxy.policy.addresses import bucket
 from docxy.policy.hosts import base_url
-from docxy.policy.proxies import UNKNOWN, client_address, client_scheme, own_address
+from docxy.policy.proxies import client_address, client_scheme, own_address
 from docxy.policy.secret import SecretPath
-from docxy.settings.values import ServerSettings
+from docxy.settings.values import Settings
+from docxy.usage.usage import Usage
 from docxy.web.exchange import Exchange
 from docxy.web.request import MirrorRequest
 from docxy.web.traffic import Traffic
@@ -29,19 +30,22 @@ class Front:
     """
     Reads requests for a server of ``settings`` whose certificate has ``certificate_names()``.
 
-    What it serves is counted by ``traffic``.
+    What it serves is counted by ``traffic``, and against ``usage``, where there is one.
     """
 
     def __init__(
         self,
-        settings: ServerSettings,
+        settings: Settings,
         certificate_names: Callable[[], tuple[str, ...]],
         clock: IReactorTime,
         traffic: Traffic,
+        usage: Usage | None = None,
     ) -> None:
-        self._settings = settings
-        self._secret = SecretPath(settings.secret_path)
-        fronts = ("", self._secret.front)
+        self._settings = settings.server
+        self._networks = Networks(settings)
+        self._usage = usage
+        self._secret = SecretPath.of(settings)
+        fronts = ("", *self._secret.fronts)
         self._own_pages = {f"{front}{page}".encode("ascii") for front in fronts for page in ("/", "/health")}
         self.certificate_names = certificate_names
         self._clock = clock
@@ -59,16 +63,25 @@ class Front:
 
     def exchange(self, request: MirrorRequest) -> Exchange:
         """The record of this request, to serve it by."""
-        return Exchange(request, self.client(request), self._clock, self.traffic, self._secret)
+        exchange = Exchange(request, self.client(request), self._clock, self.traffic, self._secret)
+        exchange.key = self._secret.key_in(request.path)
+        return exchange
 
     def admit(self, request: MirrorRequest) -> None:
-        """Raise 403 for a client outside `server.allow`."""
+        """Raise 403 for a client that is not let in, 429 for one that asks too often."""
         client = self.client(request)
-        if allowed(client, self._settings.allow):
-            return
-        if client == UNKNOWN:
-            raise DENIED.error("the proxy in front of this mirror names no client, which server.allow needs")
-        raise DENIED.error("this mirror is not open to your address: server.allow")
+        self._networks.admit(client)
+        if self._usage is not None and request.path not in self._own_pages:
+            self._usage.admit(bucket(client), self._secret.key_in(request.path))
+
+    def shows_secret(self, request: MirrorRequest) -> bool:
+        """Whether the client may know what there is: it shows a secret path, or there is none."""
+        return not self._secret.is_set or bool(self._secret.shown_in(request.path))
+
+    @property
+    def pages_below(self) -> tuple[str, ...]:
+        """Where the mirror's own pages are: below each secret path, or at the root."""
+        return self._secret.fronts
 
     def is_local(self, request: MirrorRequest) -> bool:
         """Whether this machine or a trusted proxy asks, and nobody through it."""

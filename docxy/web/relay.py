@@ -100,7 +100,7 @@ class BodyRelay(Protocol):
         return int((self._marks[-1] - self._marks[0]) / max(1.0, TICK * (len(self._marks) - 1)))
 
     @property
-    def waits_for(self) -> Literal["client", "verifying", "upstream"]:
+    def waits_for(self) -> Literal["client", "verifying", "upstream", "rate"]:
         """Who has to do something before it can go on."""
         if not self._client_waits:
             return "client"
@@ -191,10 +191,13 @@ class BodyRelay(Protocol):
         """Let upstream send while both the client and the hash can take more."""
         if self.transport is None or not self._open:
             return
-        if self._client_waits and self._hash_waits:
+        if self._may_go_on():
             self.transport.resumeProducing()  # type: ignore[attr-defined]  # an IPushProducer here
         else:
             self.transport.pauseProducing()  # type: ignore[attr-defined]
+
+    def _may_go_on(self) -> bool:
+        return self._client_waits and self._hash_waits
 
     def _cancelled(self, _: Deferred[int]) -> None:
         self._stop()

@@ -14,22 +14,26 @@ from docxy.oci.errors import UNAVAILABLE
 from docxy.policy.addresses import bucket
 from docxy.policy.addressing import Addressing, Target
 from docxy.policy.limits import RelayCounter
+from docxy.policy.rates import Pace
+from docxy.usage.usage import Usage
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
 from docxy.web.hashing import InThread
 from docxy.web.logins import BasicLogins
+from docxy.web.paced import PacedRelay
 from docxy.web.relay import BodyRelay, Misfit, RelayEnded
 from docxy.web.request import MirrorRequest
 
 
 @dataclass(frozen=True, slots=True)
 class Relaying:
-    """What relays need: their count, a clock, threads to hash in, and ``client_stall`` in seconds."""
+    """What relays need: counts and rates, a clock, threads to hash in, and ``client_stall`` in seconds."""
 
     counter: RelayCounter
     clock: IReactorTime
     in_thread: InThread
     client_stall: float
+    usage: Usage
 
 
 class RepoResource(Resource):
@@ -56,6 +60,7 @@ class RepoResource(Resource):
         target = self._addressing.target(request.route, caller.host)
         exchange.concerns(request.route, target)
         client = bucket(exchange.client)
+        self._relaying.usage.check_budget(exchange.key)
         self._relaying.counter.take(client)
         exchange.is_transfer = True
         try:
@@ -66,8 +71,25 @@ class RepoResource(Resource):
             else:
                 # The slot is held until then: the whole manifest waits in memory for a slow client.
                 await exchange.answer_and_wait(answer)
+                self._draw(exchange)
         finally:
             self._relaying.counter.release(client)
+
+    def _pace(self, exchange: Exchange) -> Pace | None:
+        return self._relaying.usage.pace(bucket(exchange.client), exchange.key)
+
+    def _draw(self, exchange: Exchange) -> None:
+        """What is small goes out at once, and what follows it later."""
+        pace = self._pace(exchange)
+        if pace is not None:
+            pace.draw(exchange.sent, self._relaying.clock.seconds())
+
+    def _new_relay(self, request: MirrorRequest, exchange: Exchange, answer: Answer) -> BodyRelay:
+        pace = self._pace(exchange)
+        relaying = self._relaying
+        if pace is None:
+            return BodyRelay(request, answer.length, relaying.clock, relaying.client_stall)
+        return PacedRelay(request, answer.length, relaying.clock, relaying.client_stall, pace)
 
     async def _relay(
         self, request: MirrorRequest, exchange: Exchange, target: Target, answer: Answer, stream: Stream
@@ -79,7 +101,7 @@ class RepoResource(Resource):
             raise UNAVAILABLE.error("client left")
         exchange.head(answer)
         request.write(b"")
-        relay = BodyRelay(request, answer.length, self._relaying.clock, self._relaying.client_stall)
+        relay = self._new_relay(request, exchange, answer)
         if stream.verifier is not None:
             relay.verify(stream.verifier, self._relaying.in_thread)
         exchange.follows(relay, stream.course)

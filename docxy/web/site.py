@@ -23,7 +23,7 @@ from twisted.web.server import Site
 
 from docxy.oci.errors import NOT_FOUND, RegistryError
 from docxy.oci.routes import Kind, parse
-from docxy.policy.access import allowed, shows_secret
+from docxy.policy.access import allowed
 from docxy.policy.addresses import networks
 from docxy.policy.limits import ConnectionCounter
 from docxy.policy.proxies import UNIX, client_address
@@ -38,9 +38,7 @@ IDLE = 75  # seconds between requests; docker and containerd close at 30, podman
 Finder = Callable[[MirrorRequest], IResource]
 
 
-def url_tree(
-    front: Front, secret: str | None, by_kind: Mapping[Kind, IResource], health: IResource, page: IResource
-) -> Finder:
+def url_tree(front: Front, by_kind: Mapping[Kind, IResource], health: IResource, page: IResource) -> Finder:
     """
     The tree, as the function from a request to its resource.
 
@@ -48,8 +46,8 @@ def url_tree(
     the page and the health checks are only there, but for loopback's checks,
     and what is malformed is told to those who show the secret.
     """
-    base = f"/{secret}".encode("ascii") if secret else b""
-    pages = {base + b"/": page, base + b"/health": health, base + b"/generate_204": health}
+    own = {"/": page, "/health": health, "/generate_204": health}
+    pages = {f"{base}{path}".encode("ascii"): own[path] for base in front.pages_below for path in own}
 
     def find(request: MirrorRequest) -> IResource:
         fixed = pages.get(request.path)
@@ -60,7 +58,7 @@ def url_tree(
         try:
             request.route = parse(request.method, request.path, request.query)
         except RegistryError:
-            if secret is not None and not shows_secret(secret, request.path):
+            if not front.shows_secret(request):
                 raise NOT_FOUND.error() from None  # what there is, is for those who know the secret
             raise
         return by_kind[request.route.kind]

@@ -8,11 +8,12 @@ still served whenever somebody asks.  No byte and no piece of a body is counted 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from docxy.interfaces import IMetrics
+from docxy.oci.errors import RegistryError
 
 
 class InService(Protocol):
@@ -21,13 +22,15 @@ class InService(Protocol):
 
     ``kind`` is its route's; ``sent`` are bytes of its body that were given to
     the client, ``mended`` its mendings by cause.  ``is_transfer`` tells that
-    it holds one of the places of `docxy.policy.limits.RelayCounter`.
+    it holds one of the places of `docxy.policy.limits.RelayCounter`; ``key``
+    names the `[[access.key]]` that it shows.
     """
 
     upstream: str
     kind: str
     source: str
     is_transfer: bool
+    key: str
 
     @property
     def sent(self) -> int: ...
@@ -39,6 +42,10 @@ class InService(Protocol):
         """What is known of it, for `docxy.overview`."""
 
 
+def _nobody(key: str, size: int) -> None:
+    pass
+
+
 @dataclass(slots=True)
 class _Counted:
     """What of a request was counted already."""
@@ -48,10 +55,15 @@ class _Counted:
 
 
 class Traffic:
-    """All requests of all listeners, counted in ``metrics``."""
+    """
+    All requests of all listeners, counted in ``metrics``.
 
-    def __init__(self, metrics: IMetrics) -> None:
+    ``spend`` is told the bytes that went to clients, and their key.
+    """
+
+    def __init__(self, metrics: IMetrics, spend: Callable[[str, int], None] = _nobody) -> None:
         self._metrics = metrics
+        self._spend = spend
         self._upstreams: tuple[str, ...] = ()
         self._running: dict[InService, _Counted] = {}
 
@@ -70,10 +82,17 @@ class Traffic:
         self._count(served)
         del self._running[served]
         self._metrics.answered(served.upstream, served.kind, status)
+        if served.key:
+            self._metrics.used(served.key, 1, 0)
 
     def refused(self, status: int) -> None:
         """Something was refused that never became a request."""
         self._metrics.answered("", "other", status)
+
+    def denied(self, error: RegistryError) -> None:
+        """A request was refused; it counts where that was by a rule of the mirror's own."""
+        if error.cause:
+            self._metrics.refused(error.cause)
 
     def broke(self, served: InService, cause: str) -> None:
         """Its body ended short, for that ``cause``."""
@@ -97,8 +116,12 @@ class Traffic:
     def _count(self, served: InService) -> None:
         counted = self._running[served]
         if served.sent > counted.sent:
-            self._metrics.sent(served.upstream, served.source, served.sent - counted.sent)
-            counted.sent = served.sent
+            size = served.sent - counted.sent
+            counted.sent += size
+            self._metrics.sent(served.upstream, served.source, size)
+            self._spend(served.key, size)
+            if served.key:
+                self._metrics.used(served.key, 0, size)
         for cause, times in served.mended.items():
             if times > counted.mended[cause]:
                 self._metrics.resumed(served.upstream, cause, times - counted.mended[cause])

@@ -57,7 +57,7 @@ class RequestTests(SynchronousTestCase):
 
     def test_target(self) -> None:
         """Path and query are made of what was parsed."""
-        target = Target(HUB, Repository.parse("a/b"), "", "/hub", None, False, "prefix")
+        target = Target(HUB, Repository.parse("a/b"), "", "/hub", None, "", "prefix")
         for path in (BLOB, MANIFEST, f"/v2/a/b/referrers/{DIGEST}", "/v2/a/b/tags/list", "/v2/_catalog"):
             asked = parse(b"GET", path.encode(), b"n=5")
             told = path.replace("library/alpine", "a/b").encode() + b"?n=5"

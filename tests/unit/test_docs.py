@@ -92,7 +92,8 @@ class EndpointTests(SynchronousTestCase):
             path = path.replace(placeholder, example)
         by_kind = {kind: kind.value for kind in Kind}
         anything = cast("Any", by_kind)
-        find = url_tree(cast("Any", None), None, anything, cast("Any", "own page"), cast("Any", "own page"))
+        front = SimpleNamespace(pages_below=("",))
+        find = url_tree(cast("Any", front), anything, cast("Any", "own page"), cast("Any", "own page"))
         request = SimpleNamespace(method=method.encode(), path=path.encode(), query=b"")
         return find(cast("Any", request))
 

@@ -16,6 +16,9 @@ NAMES = {
     "docxy_upstream_seconds",
     "docxy_resumes",
     "docxy_broken",
+    "docxy_refusals",
+    "docxy_key_requests",
+    "docxy_key_bytes",
     "docxy_build",
 }
 
@@ -40,8 +43,12 @@ class MetricsTests(SynchronousTestCase):
         self.metrics.sent("", "self", 7)
         self.metrics.resumed("docker.io", "reset", 3)
         self.metrics.broke("docker.io", "digest")
+        self.metrics.refused("budget")
+        self.metrics.used("alice", 1, 0)
+        self.metrics.used("alice", 0, 9)
         self.assertEqual(
-            lines(self.metrics, "docxy_requests", "docxy_bytes", "docxy_resumes", "docxy_broken"),
+            lines(self.metrics, "docxy_requests", "docxy_bytes", "docxy_resumes", "docxy_broken")
+            + lines(self.metrics, "docxy_refusals", "docxy_key"),
             [
                 'docxy_requests_total{kind="blob",status="200",upstream="docker.io"} 2.0',
                 'docxy_requests_total{kind="other",status="404",upstream="none"} 1.0',
@@ -49,6 +56,9 @@ class MetricsTests(SynchronousTestCase):
                 'docxy_bytes_total{source="self",upstream="none"} 7.0',
                 'docxy_resumes_total{cause="reset",upstream="docker.io"} 3.0',
                 'docxy_broken_total{cause="digest",upstream="docker.io"} 1.0',
+                'docxy_refusals_total{cause="budget"} 1.0',
+                'docxy_key_requests_total{key="alice"} 1.0',
+                'docxy_key_bytes_total{key="alice"} 9.0',
             ],
         )
 

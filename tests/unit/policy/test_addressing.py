@@ -167,11 +167,11 @@ class TargetTests(AddressingTests):
         """The client's prefix, base and ``ns`` are kept as they were written."""
         self.assertEqual(
             OPEN.target(route("/v2/ghcr.io/org/img/tags/list?ns=ghcr.io"), None),
-            Target(GHCR, Repository.parse("org/img"), "ghcr.io/", "", "ghcr.io", False, "prefix"),
+            Target(GHCR, Repository.parse("org/img"), "ghcr.io/", "", "ghcr.io", "", "prefix"),
         )
         self.assertEqual(
             CLOSED.target(route(f"/{SECRET}/HUB/v2/alpine/tags/list"), None),
-            Target(HUB, Repository.parse("library/alpine"), "", f"/{SECRET}/HUB", None, True, "prefix"),
+            Target(HUB, Repository.parse("library/alpine"), "", f"/{SECRET}/HUB", None, SECRET, "prefix"),
         )
 
     def test_repr_holds_no_secret(self) -> None:

@@ -47,7 +47,7 @@ class SecretTests(AddressingTests):
             (f"/{SECRET}/v1/search", "docker.io", None, ""),
         ):
             target = CLOSED.target(route(url), None)
-            self.assertTrue(target.secret_shown)
+            self.assertTrue(target.secret)
             self.assertEqual(target.upstream.name, name)
             self.assertEqual(spelt(target), repository)
             self.assertEqual(target.shown_prefix, shown_prefix)
@@ -55,7 +55,7 @@ class SecretTests(AddressingTests):
     def test_bare_ping(self) -> None:
         """The bare ping is answered without it."""
         for url in ("/v2/", "/v2"):
-            self.assertFalse(CLOSED.target(route(url), None).secret_shown)
+            self.assertFalse(CLOSED.target(route(url), None).secret)
 
     def test_not_shown(self) -> None:
         """Everything else is 404, and alike for all that is not the secret."""
@@ -222,7 +222,7 @@ class HostileTests(AddressingTests):
             target = CLOSED.target(asked, host)
         except RegistryError:
             return
-        self.assertTrue(target.secret_shown)
+        self.assertTrue(target.secret)
         self.assertNotIn(SECRET, str(target.repository))
         self.assertIn(target.upstream, UPSTREAMS)
 

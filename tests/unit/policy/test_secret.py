@@ -7,10 +7,11 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.policy.secret import HIDDEN, SecretPath
+from docxy.settings.reader import read
 
 SECRET = "k7x.9qq2m"
 PATH = SecretPath(SECRET)
-NONE = SecretPath(None)
+NONE = SecretPath()
 
 quick = settings(derandomize=True, max_examples=100, deadline=None)
 
@@ -42,8 +43,58 @@ class SecretPathTests(SynchronousTestCase):
 
     def test_front(self) -> None:
         """In front of a path it is a segment; none is nothing."""
-        self.assertEqual((PATH.is_set, PATH.front), (True, f"/{SECRET}"))
-        self.assertEqual((NONE.is_set, NONE.front), (False, ""))
+        self.assertEqual((PATH.is_set, PATH.fronts), (True, (f"/{SECRET}",)))
+        self.assertEqual((NONE.is_set, NONE.fronts), (False, ("",)))
+
+    def test_shown_in(self) -> None:
+        """It counts as the first segment, or after v2, whole; whatever follows."""
+        path = SecretPath("secret")
+        for raw, shown in (
+            (b"/secret/v2/", "secret"),
+            (b"/secret", "secret"),
+            (b"/v2/secret/A//%", "secret"),
+            (b"/v2/secret", "secret"),
+            (b"/v2/a/secret", ""),
+            (b"/v1/secret", ""),
+            (b"/secretx/v2/", ""),
+            (b"/secre\xe9", ""),
+            (b"//secret", ""),
+            (b"secret/v2", ""),
+            (b"/v2/", ""),
+            (b"/", ""),
+            (b"", ""),
+            (b"*", ""),
+        ):
+            self.assertEqual(path.shown_in(raw), shown, raw)
+            self.assertEqual(NONE.shown_in(raw), "")
+
+    def test_keys(self) -> None:
+        """Each key's path opens, and tells whose it is; the plain secret is nobody's."""
+        several = SecretPath("plainsecret", keys={"plainsecret-2": "alice", "bobssecret": "bob"})
+        self.assertEqual(several.fronts, ("/plainsecret", "/plainsecret-2", "/bobssecret"))
+        for raw, key in (
+            (b"/plainsecret/v2/", ""),
+            (b"/plainsecret-2/v2/", "alice"),
+            (b"/v2/bobssecret/a/tags/list", "bob"),
+            (b"/v2/alice/a/tags/list", ""),
+        ):
+            self.assertEqual(several.key_in(raw), key)
+        self.assertTrue(several.equals("bobssecret"))
+        self.assertFalse(several.equals("bob"))
+        self.assertEqual(several.hidden("a/plainsecret-2/BobsSecret"), f"a/{HIDDEN}/{HIDDEN}")
+
+    def test_of(self) -> None:
+        """The settings have the plain one and the keys."""
+        given = read(
+            {
+                "server": {"secret_path": "plainsecret"},
+                "access": {"key": [{"name": "bob", "path": "bobssecret"}]},
+            }
+        )
+        found = SecretPath.of(given)
+        self.assertEqual(found.fronts, ("/plainsecret", "/bobssecret"))
+        self.assertEqual(found.key_in(b"/bobssecret/"), "bob")
+        self.assertFalse(SecretPath.of(read({})).is_set)
 
     def test_repr(self) -> None:
         """Its repr does not tell it."""

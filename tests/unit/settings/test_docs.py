@@ -31,7 +31,8 @@ class ReferenceTests(SynchronousTestCase):
         """Every key of every table stands in its table's section, and no other does."""
         for table, keys in KEYS.items():
             if table:
-                title = "``[[upstream]]``" if table == "upstream" else f"``[{table}]``"
+                titles = {"upstream": "``[[upstream]]``", "key": "``[[access.key]]``"}
+                title = titles.get(table, f"``[{table}]``")
                 found = re.findall(r"^``(\w+)`` : ", section(self.text, title), re.MULTILINE)
                 self.assertEqual(found, list(keys), table)
 
@@ -78,8 +79,9 @@ class ExampleTests(SynchronousTestCase):
         self.assertEqual(len(settings.upstreams), 3)
         hub = mapping["upstream"][0]
         self.assertEqual(set(hub), set(KEYS["upstream"]))
-        for table in ("server", "tls", "network", "limits", "log", "admin"):
+        for table in ("server", "tls", "network", "limits", "log", "admin", "access"):
             self.assertEqual(tuple(mapping[table]), KEYS[table])
+        self.assertEqual(tuple(mapping["access"]["key"][0]), KEYS["key"])
 
     def test_obtained_certificate(self) -> None:
         """With ## taken away, and the pair that contradicts it left out, it obtains a certificate."""

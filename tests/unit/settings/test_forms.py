@@ -27,6 +27,7 @@ PARSERS: tuple[Parser, ...] = (
     forms.endpoint,
     forms.port,
     forms.plain,
+    forms.size,
 )
 HOSTILE = (
     "a-" * 50_000 + "!",

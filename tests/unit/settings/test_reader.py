@@ -239,7 +239,10 @@ class WarningTests(SynchronousTestCase):
     def test_quiet(self) -> None:
         """Plain settings warn of nothing."""
         self.assertEqual(
-            read({"tls": CERTIFICATE, "server": {"trusted_proxies": ["10.0.0.0/8"]}}).warnings, ()
+            read(
+                {"tls": CERTIFICATE, "server": {"trusted_proxies": ["10.0.0.0/8"], "allow": "10.0.0.0/8"}}
+            ).warnings,
+            (),
         )
 
     def test_everybody_is_a_proxy(self) -> None:
@@ -250,7 +253,7 @@ class WarningTests(SynchronousTestCase):
 
     def test_idle_certificate(self) -> None:
         """A certificate that no listener uses is said."""
-        (warning,) = read({"tls": CERTIFICATE, "server": {"listen": "tcp:443"}}).warnings
+        (warning,) = read({"tls": CERTIFICATE, "server": {"listen": "tcp:443:127.0.0.1"}}).warnings
         self.assertIn("tls.cert: no listener uses it", warning)
 
     def test_plain_upstream(self) -> None:

@@ -233,8 +233,8 @@ class CertificateTests(SourcesTestCase):
     def test_not_needed(self) -> None:
         """Where no listener takes it, it is left alone, and nothing is warned of."""
         self.write_pair()
-        self.write("docxy.toml", '[server]\nlisten = "tcp:5000"\n')
-        self.assertEqual(self.load(), self.load(LISTEN="tcp:5000"))
+        self.write("docxy.toml", '[server]\nlisten = "tcp:5000:127.0.0.1"\n')
+        self.assertEqual(self.load(), self.load(LISTEN="tcp:5000:127.0.0.1"))
         self.assertEqual((self.load().tls.cert, self.load().warnings), (None, ()))
 
     def test_half(self) -> None:

@@ -178,3 +178,29 @@ class ValueTests(TableTestCase):
                 reader(table(url=value))
             except SettingsError as error:
                 self.assertTrue(str(error).isprintable())
+
+
+class SizeTests(TableTestCase):
+    """Bytes of a table."""
+
+    def size(self, value: object) -> int:
+        """A budget of 10 to 1000 bytes."""
+        return Table("access", "access", {"budget": value}).size("budget", 10, 1000)
+
+    def test_right(self) -> None:
+        """A number or a text; 0 is no bound, and so is nothing."""
+        self.assertEqual([self.size(value) for value in (0, 10, "1 KB", "0")], [0, 10, 1000, 0])
+        self.assertEqual(Table("access", "access", {}).size("budget", 10, 1000), 0)
+
+    def test_wrong(self) -> None:
+        """Other types and what is out of bounds are refused."""
+        bounds = "access.budget: is out of bounds; write 10 to 1000 bytes, or 0 for no bound"
+        for value, expected in (
+            (9, bounds),
+            ("2 KB", bounds),
+            (-1, bounds),
+            (True, 'access.budget: is a boolean, not a size; write one like "500 GB"'),
+            (1.5, 'access.budget: is a number, not a size; write one like "500 GB"'),
+            ("much", 'access.budget: \'much\' is not a size; write one like "500 GB" or "20 MiB"'),
+        ):
+            self.check_error(expected, self.size, value)

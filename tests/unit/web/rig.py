@@ -37,6 +37,7 @@ from docxy.policy.limits import ConnectionCounter, RelayCounter
 from docxy.settings.values import LimitSettings, ServerSettings, Settings, UpstreamSettings
 from docxy.testing import FakeTokenSource, FakeUpstream
 from docxy.upstream.parallel import body_maker
+from docxy.usage.usage import Usage
 from docxy.web.challenge import ChallengeResource
 from docxy.web.channel import MirrorChannel
 from docxy.web.front import Front
@@ -272,16 +273,15 @@ class Rig:
         self.upstreams = {one.name: FakeUpstream() for one in each}
         self.tokens = {one.name: FakeTokenSource(one) for one in each}
         self.metrics = Metrics({})
-        self.traffic = Traffic(self.metrics)
-        self.front = Front(self.settings.server, lambda: self.names, self.clock, self.traffic)
+        self.usage = Usage(self.settings.access, Clocks(self.clock, self.clock.seconds))
+        self.traffic = Traffic(self.metrics, self.usage.sent)
+        self.front = Front(self.settings, lambda: self.names, self.clock, self.traffic, self.usage)
         limits = self.settings.limits
         self.relays = RelayCounter(limits.relays, limits.relays_per_client)
         self.asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
         self.open = ConnectionCounter(limits.connections, limits.connections_per_client)
         self.health = HealthResource(self.front, self.upstreams, self.relays, self.clock, lambda: self.awaits)
-        find = url_tree(
-            self.front, self.settings.server.secret_path, self._by_kind(), self.health, front_page(self.front)
-        )
+        find = url_tree(self.front, self._by_kind(), self.health, front_page(self.front))
         self.site = MirrorSite(Served(self.settings, self.front, find), self.open, self.clock)
 
     def _by_kind(self) -> Mapping[Kind, IResource]:
@@ -292,7 +292,7 @@ class Rig:
         mend = body_maker(limits, self.clock)
         asking = Asking(self.upstreams, self.tokens, clocks, self.metrics, Allowances())
         mirror = Mirror(limits, asking, auth, mend, clocks)
-        relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall)
+        relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall, self.usage)
         logins = Logins(self.clock)
         basic = BasicLogins(auth, logins)
         repo = RepoResource(self.front, addressing, mirror, relaying, basic)

@@ -1,0 +1,1 @@
+"""What clients use: their rates, and the month's traffic, kept across restarts."""
