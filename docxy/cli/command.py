@@ -21,6 +21,7 @@ from docxy import __version__
 from docxy.cli.check import check
 from docxy.cli.clients import CLIENTS, advice, shown
 from docxy.cli.findings import Finding, document, lines, status
+from docxy.cli.screen import once, watch
 from docxy.daemon import pair_of
 from docxy.settings.sources import load
 from docxy.settings.values import Settings, SettingsError
@@ -136,6 +137,28 @@ def _names(settings: Settings) -> tuple[str, ...]:
         return ()
 
 
+class TopOptions(Word):
+    """``docxy top``."""
+
+    longdesc = """\
+Shows the downloads under way, each second anew, from the admin listener of the
+docxy that runs: that of the settings, or --admin. q or Ctrl-C ends it."""
+
+    optFlags = [["once", None, "Print one view and leave."]]  # noqa: RUF012 - Twisted reads it
+
+    def run(self) -> int:
+        """Show it."""
+        listener = self["admin"] or self.settings().admin.listen
+        if listener is None:
+            remedy = 'set it, as listen = "unix:/run/docxy/admin.sock", or name it: --admin'
+            raise SettingsError("admin.listen", "is not set, and the status is had there alone", remedy)
+        if self["once"] or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            once(listener)
+        else:
+            watch(listener)
+        return 0
+
+
 class CommandOptions(usage.Options):
     """The words of ``docxy``."""
 
@@ -147,6 +170,7 @@ command or option. docxy COMMAND --help shows the options of a command."""
 
     subCommands = [  # noqa: N815, RUF012 - Twisted reads it from the class
         ["check", None, CheckOptions, "Look at everything that a pull needs, and say what is wrong."],
+        ["top", None, TopOptions, "Show the downloads under way."],
         ["client-config", None, ClientConfigOptions, "Print what to put into clients' configuration."],
     ]
 

@@ -82,7 +82,7 @@ def lines(findings: Sequence[Finding], encoding: str = "utf-8") -> str:
         texts.append(f"{signs[one.mark]} {one.check} {one.subject}".rstrip() + f": {one.text}")
         if one.remedy:
             texts.append(f"    remedy: {one.remedy}")
-    return "".join(f"{_printable(text)}\n" for text in texts)
+    return "".join(f"{printable(text)}\n" for text in texts)
 
 
 def document(findings: Sequence[Finding], version: str) -> str:
@@ -110,6 +110,6 @@ def _can_say(encoding: str) -> bool:
     return True
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Without control characters: what a peer sent must not speak to the terminal."""
     return "".join(one if one.isprintable() else "?" for one in text)

@@ -164,7 +164,7 @@ def _closed(text: str, key: str, error: Exception) -> Finding:
 def _is_ours(text: str) -> bool:
     """Whether a docxy answers there."""
     try:
-        with _connected(text) as there:
+        with connected(text) as there:
             there.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             said = b""
             while b"\r\n\r\n" not in said and len(said) < 65536 and (data := there.recv(4096)):
@@ -174,7 +174,13 @@ def _is_ours(text: str) -> bool:
     return b"\r\nserver: docxy\r\n" in said.lower()
 
 
-def _connected(text: str) -> socket.socket:
+def connected(text: str) -> socket.socket:
+    """
+    A connection to the listener ``text`` on this machine.
+
+    :raises OSError: nobody is there.
+    :raises Malformed: it is no endpoint.
+    """
     parsed = parse_description(text)
     if parsed.kind == "unix":
         return _opened(socket.socket(socket.AF_UNIX), parsed.arguments.get("address", ""))

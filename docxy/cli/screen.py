@@ -1,0 +1,94 @@
+"""
+The terminal of ``docxy top``: asks for the status, draws it, and waits for a key.
+
+Owns the terminal's mode, which is as it was when this ends.  Runs no reactor.
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import shutil
+import sys
+import termios
+import tty
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from http.client import HTTPException, HTTPResponse
+from typing import Any
+
+from docxy.cli.machine import connected
+from docxy.cli.top import view
+from docxy.settings.values import SettingsError
+from docxy.tls.endpoints import Malformed
+
+MAX_STATUS = 64 << 20  # bytes; ten thousand relays are a tenth of it
+INTERVAL = 1.0  # seconds between two views
+
+_HOME_AND_CLEAR = "\x1b[H\x1b[J"
+_ENTER, _LEAVE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # a screen of its own, without the cursor
+
+
+def status_of(listener: str) -> dict[str, Any]:
+    """
+    The ``/status`` of the docxy whose admin listener is ``listener``.
+
+    :raises SettingsError: nobody answers there, or not docxy.
+    """
+    try:
+        with connected(listener) as there:
+            there.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            answer = HTTPResponse(there)
+            answer.begin()
+            found = json.loads(answer.read(MAX_STATUS))
+    except (OSError, Malformed, HTTPException, ValueError) as error:
+        problem = f"no status is to be had at {listener} ({error})"
+        remedy = "see that docxy runs, and that you may open it: it shows who pulls what"
+        raise SettingsError("admin.listen", problem, remedy) from None
+    if answer.status != 200 or not isinstance(found, dict) or "relays" not in found:
+        problem = f"what answers at {listener} is not docxy's status"
+        raise SettingsError("admin.listen", problem, "name the admin listener: --admin")
+    return found
+
+
+def once(listener: str) -> None:
+    """Print one view, as long as it is."""
+    sys.stdout.write(view(status_of(listener), 1000, 1_000_000))
+
+
+def watch(listener: str) -> None:
+    """Draw a view each second until somebody presses q, or Ctrl-C."""
+    status = status_of(listener)
+    with _terminal(sys.stdin.fileno()) as pressed:
+        while True:
+            width, height = shutil.get_terminal_size()
+            sys.stdout.write(_HOME_AND_CLEAR + _drawn(status, width, height - 1))
+            sys.stdout.flush()
+            if pressed(INTERVAL) in ("q", "Q", "\x03", ""):
+                return
+            status = status_of(listener)
+
+
+def _drawn(status: Mapping[str, Any], width: int, height: int) -> str:
+    return view(status, width, height) + "q ends"
+
+
+@contextmanager
+def _terminal(fileno: int) -> Iterator[Callable[[float], str | None]]:
+    """Keys come at once while it lasts; gives what waits for one: None for none, "" at the input's end."""
+    before = termios.tcgetattr(fileno)
+
+    def pressed(seconds: float) -> str | None:
+        ready, _, _ = select.select([fileno], [], [], seconds)
+        return sys.stdin.read(1) if ready else None
+
+    try:
+        tty.setcbreak(fileno)
+        sys.stdout.write(_ENTER)
+        yield pressed
+    except KeyboardInterrupt:
+        pass
+    finally:
+        sys.stdout.write(_LEAVE)
+        sys.stdout.flush()
+        termios.tcsetattr(fileno, termios.TCSADRAIN, before)
