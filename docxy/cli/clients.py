@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from docxy.policy.hosts import parse_host
+from docxy.policy.secret import SecretPath
 from docxy.registries import KNOWN
 from docxy.settings.values import Settings, SettingsError, UpstreamSettings
 from docxy.tls.endpoints import Malformed, is_tls, parse_description, port_of
@@ -67,11 +68,13 @@ def door(settings: Settings, names: Sequence[str] = ()) -> Door:
     """
     The URL to tell clients: the public one, else one from the certificate's ``names`` or the listener.
 
+    It has the secret path, or where there are only keys the first one's.
+
     :raises SettingsError: none of them says by which name clients reach this machine.
     """
-    secret = settings.server.secret_path
+    front = SecretPath.of(settings).fronts[0]
     scheme, _, place = _base_url(settings, names).partition("://")
-    return Door(scheme, place if secret is None else f"{place}/{secret}")
+    return Door(scheme, place + front)
 
 
 def _base_url(settings: Settings, names: Sequence[str]) -> str:

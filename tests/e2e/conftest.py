@@ -51,7 +51,7 @@ def clients(hub: Hub) -> Iterator[Namespace]:
     """The clients' network: the mirrors' addresses are on its one link, all other names lead nowhere."""
     namespace = Namespace("clients", hub.state / "clients", {**places.UPSTREAM_HOSTS, **places.MIRROR_HOSTS})
     try:
-        namespace.wire(hub.namespace, [places.CLIENT], list(places.MIRROR_HOSTS))
+        namespace.wire(hub.namespace, [places.CLIENT, places.OTHER_CLIENT], list(places.MIRROR_HOSTS))
         yield namespace
     finally:
         namespace.close()

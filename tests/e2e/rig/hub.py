@@ -30,8 +30,8 @@ FAULTY, FAULTY_CDN, FAULTY_OTHER_CDN = "127.0.77.8", "127.0.77.9", "127.0.77.10"
 BAD = [f"127.0.77.{number}" for number in range(20, 60)]  # each for one test to break: docxy remembers
 MIRROR, SECRET, FRONT, SOCKET, PLAIN = "10.77.0.1", "10.77.0.2", "10.77.0.3", "10.77.0.4", "10.77.0.5"
 LOGS, MEMORY, ODD, OWN = "10.77.0.6", "10.77.0.7", "10.77.0.8", "10.77.0.9"
-UNBROKEN, PARALLEL, STEADY = "10.77.0.10", "10.77.0.11", "10.77.0.12"
-CLIENT = "10.77.0.100"
+UNBROKEN, PARALLEL, STEADY, ACCESS = "10.77.0.10", "10.77.0.11", "10.77.0.12", "10.77.0.13"
+CLIENT, OTHER_CLIENT = "10.77.0.100", "10.77.0.101"
 
 PAIRS = [f"pair{number}.faulty.test" for number in range(len(BAD))]  # at a bad address and at the CDN's
 LONE = [f"lone{number}.faulty.test" for number in range(len(BAD))]  # at a bad address only
@@ -63,6 +63,7 @@ MIRROR_HOSTS = {
     UNBROKEN: ["unbroken.test"],
     PARALLEL: ["parallel.test"],
     STEADY: ["steady.test"],
+    ACCESS: ["access.test"],
 }
 USER, PASSWORD = "alice", "s3cret-9f2c"
 REQUIRED = (

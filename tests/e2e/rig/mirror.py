@@ -28,7 +28,8 @@ class Plan:
     How one docxy is to stand.
 
     ``url`` is what clients call it, ``listen`` its endpoints.  ``server``,
-    ``limits`` and ``upstreams`` are added to the settings of that name.
+    ``limits``, ``access`` with its ``keys`` and ``upstreams`` are added to the
+    settings of that name.
     """
 
     name: str
@@ -38,6 +39,8 @@ class Plan:
     server: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
     tls: bool = True
+    access: Mapping[str, Any] = field(default_factory=dict)
+    keys: Sequence[Mapping[str, Any]] = ()
 
 
 def tls_listener(address: str) -> str:
@@ -88,6 +91,9 @@ def settings(hub: Hub, plan: Plan) -> str:
         tables.append(_toml("[tls]", {"cert": str(hub.leaf.cert), "key": str(hub.leaf.key)}))
     if plan.limits:
         tables.append(_toml("[limits]", plan.limits))
+    if plan.access:
+        tables.append(_toml("[access]", plan.access))
+    tables += [_toml("[[access.key]]", key) for key in plan.keys]
     return "\n".join(tables + [_toml("[[upstream]]", one) for one in plan.upstreams])
 
 

@@ -100,6 +100,13 @@ class DoorTests(SynchronousTestCase):
             error = self.assertRaises(SettingsError, door, settings(public_url=None, listen=[listen]))
             self.assertEqual(error.key, "server.public_url")
 
+    def test_keys(self) -> None:
+        """Where there are only keys, the first one's path is in the URL."""
+        found = read(
+            {"server": {"public_url": PUBLIC}, "access": {"key": [{"name": "a", "path": "a-key-7d1c"}]}}
+        )
+        self.assertEqual(door(found).url, f"{PUBLIC}/a-key-7d1c")
+
     def test_repr(self) -> None:
         """The secret path is in no repr."""
         self.assertNotIn(SECRET, repr(door(settings(secret_path=SECRET))))
