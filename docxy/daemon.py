@@ -100,6 +100,7 @@ class MirrorService(Service):
         self._succession = succession
         self._notifier = succession.notifier
         self._stopping = False
+        self._terminated = False
         self._follow_log: log.Follow | None = None
         self._told: list[str] = []
 
@@ -181,15 +182,24 @@ class MirrorService(Service):
 
     def terminate(self) -> None:
         """Drain and stop; a second time, stop at once."""
-        if self._stopping:
+        if self._terminated:
             _log.info("ending at once")
             self._abort()
+        elif self._succession.ended:
+            # A service manager tells all its processes, also the one that has handed over.
+            _log.info("draining already")
         else:
-            self._stopping = True
+            self._succession.end()
             self._reactor.stop()
+        self._terminated = True
 
     def stopService(self) -> Deferred[None]:
-        """Take nothing new and fire once running answers have ended, after `server.drain` seconds at most."""
+        """
+        Take nothing new and fire once running answers have ended, after `server.drain` seconds at most.
+
+        Those of a process that handed over to this one count too: a service
+        manager kills what is left once the main process has ended.
+        """
         self._stopping = True
         super().stopService()
         self._watch.end()
@@ -202,7 +212,8 @@ class MirrorService(Service):
         closed = DeferredList([maybeDeferred(port.stopListening) for port in ports], consumeErrors=True)
         seconds, grace = self.settings.server.drain, self._succession.grace
         _log.info("draining for up to {seconds:g} s", seconds=seconds)
-        ends: list[Deferred[Any]] = [closed, *(listener.site.drain(grace) for listener in self._listeners)]
+        ends: list[Deferred[Any]] = [closed, self._succession.alone()]
+        ends += [listener.site.drain(grace) for listener in self._listeners]
         self._limit = self._reactor.callLater(seconds, self._end_short)
 
         def over(_: object) -> None:
@@ -221,6 +232,7 @@ class MirrorService(Service):
             listener.site.end_short()
 
     def _abort(self) -> None:
+        self._succession.wait_no_more()
         for listener in self._listeners:
             listener.site.abort()
 

@@ -178,6 +178,8 @@ class Handover(ProcessProtocol):
         except OSError:
             self._notifier.name_main(os.getpid())
             return  # it has died meanwhile: processEnded is on its way
+        # The pipe stays open for as long as this process lives: so the successor learns of our end.
+        self._word = -1
         self._over()
         self._notifier.end()
         self._pidfile.give_up()
@@ -229,18 +231,18 @@ class Succession:
 
     ``ports`` are those that this process accepts from; ``grace`` is how many
     seconds its idle connections have at its end; ``notifier`` has a successor
-    taken for the service.
+    taken for the service; ``ended`` tells that the reactor was told to stop.
     """
 
     def __init__(self, reactor: Any, inheritance: Inheritance, argv: list[str], notifier: Notifier) -> None:
         self._listeners: list[tuple[str, Any]] = []
         self.grace = 0.0
+        self.ended = False
         self.notifier = notifier
         self._reactor = reactor
         self._inheritance = inheritance
         self._command = this_command(argv)
         self._handover: Handover | None = None
-        self._ended = False
 
     def add(self, description: str, port: Any) -> None:
         """The service has opened its next listener."""
@@ -273,13 +275,13 @@ class Succession:
     def _leave(self) -> None:
         _log.error("the process before this one goes on, so this one ends")
         self._release()
-        self._reactor.stop()
+        self._stop()
 
     def hand_over(self) -> None:
         """Start a successor on the same sockets; once it serves, drain and stop."""
         if self._command is None:
             _log.warn("SIGUSR2: only twistd can hand over to a successor; restart this process")
-        elif self._handover is not None or self._ended:
+        elif self._handover is not None or self.ended:
             _log.warn("SIGUSR2: a handover, or the end of this process, is under way")
         else:
             _log.info("handing over")
@@ -291,11 +293,16 @@ class Succession:
         _log.info("handed over to process {successor}", successor=successor)
         self._release()
         self.grace = GRACE
-        self._reactor.stop()
+        self._stop()
 
     def _not_handed_over(self, failure: Failure) -> None:
         self._handover = None
         _log.error("not handed over: {reason}", reason=failure.getErrorMessage())
+
+    def _stop(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self._reactor.stop()
 
     def _release(self) -> None:
         while self._listeners:
@@ -303,6 +310,14 @@ class Succession:
 
     def end(self) -> None:
         """The service ends: no successor is wanted any more."""
-        self._ended = True
+        self.ended = True
         if self._handover is not None:
             self._handover.cancel("this process was told to end")
+
+    def alone(self) -> Deferred[None]:
+        """Fires once the process that handed over to this one has ended, or at `wait_no_more`."""
+        return self._inheritance.alone()
+
+    def wait_no_more(self) -> None:
+        """End without it."""
+        self._inheritance.wait_no_more()

@@ -9,7 +9,7 @@ its own, and accepts nothing yet.  Once its reactor runs it says so, through a
 pipe, and waits for one word through another:
 
 ``go``
-    It serves.  The old process accepts nothing more, drains, and ends.
+    It serves.  The old process accepts nothing more, drains, and ends: the end of the pipe tells of that.
 ``no``
     It is no longer wanted (it took too long, or the old one was told to end): it ends.
 nothing, and the end of the pipe
@@ -23,12 +23,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import stat
 from collections.abc import Callable, Iterable, MutableMapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
 from twisted.scripts._twistd_unix import UnixApplicationRunner
@@ -63,6 +65,7 @@ class Inheritance:
     def __init__(self, listening: Iterable[tuple[str, int]] = (), handed: bool = False) -> None:
         self.handed = handed
         self._listening = list(listening)
+        self._draining: Deferred[None] | None = None
 
     def reactor(self, reactor: Any, description: str) -> Any:
         """With which to open the listener ``description``: it listens on what was inherited for it."""
@@ -91,6 +94,8 @@ class Inheritance:
                 keep_pidfile()
                 leave()
             else:
+                if word:
+                    self._draining = Deferred()
                 os.dup2(ERRORS, 2)
                 os.close(ERRORS)
                 serve()
@@ -98,28 +103,43 @@ class Inheritance:
         with suppress(BrokenPipeError):
             os.write(READY, b"%d\n" % os.getpid())
         os.close(READY)
-        reactor.addReader(_Word(reactor, heard))
+        reactor.addReader(_Word(reactor, heard, self.wait_no_more))
+
+    def alone(self) -> Deferred[None]:
+        """Fires once the process before this one has ended; at once, where there is none that drains."""
+        return succeed(None) if self._draining is None else self._draining
+
+    def wait_no_more(self) -> None:
+        """It has ended, or need not be waited for."""
+        draining, self._draining = self._draining, None
+        if draining is not None:
+            draining.callback(None)
 
 
 @implementer(IReadDescriptor)
 class _Word:
-    """Reads what the old process decides."""
+    """Reads what the old process decides; then, after "go", hears of its end: ``ended`` is called."""
 
-    def __init__(self, reactor: Any, heard: Callable[[bytes], None]) -> None:
+    def __init__(self, reactor: Any, heard: Callable[[bytes], None], ended: Callable[[], None]) -> None:
         self._reactor = reactor
-        self._heard = heard
+        self._next = heard
+        self._ended = ended
 
     def fileno(self) -> int:
         return WORD
 
     def doRead(self) -> None:  # noqa: N802 Twisted calls it
         word = os.read(WORD, 16)
-        self._reactor.removeReader(self)
-        os.close(WORD)
-        self._heard(word)
+        if word != b"go":
+            self._reactor.removeReader(self)
+            os.close(WORD)
+        heard, self._next = self._next, lambda _: self._ended()
+        heard(word)
 
     def connectionLost(self, reason: Failure) -> None:
-        """The reactor ends."""
+        """The reactor ends; or so epoll tells that nothing but the end of the pipe is to be read."""
+        if select.select([WORD], [], [], 0)[0]:
+            self.doRead()
 
     def logPrefix(self) -> str:  # noqa: N802 Twisted calls it
         return "handover"

@@ -26,6 +26,7 @@ import pytest
 from .rig.daemon import WAYS, Daemon, Way, adopt_orphans, free_port, shown, tls_table
 from .rig.notified import Systemd
 from .rig.pki import Authority
+from .rig.processes import wait_until
 from .rig.succession import LARGE, Crowd, Line, Registry, path_of
 
 every_way = pytest.mark.parametrize("way", WAYS)
@@ -152,6 +153,51 @@ def check_log(daemon: Daemon, pulls: int) -> None:
     events = [json.loads(text) for text in said.splitlines()]
     assert [event["error"] for event in events if event.get("status") == 200] == ["-"] * pulls
     assert "Traceback" not in said
+
+
+def lives(successor: Daemon) -> bool:
+    """Whether it runs, also while it is the child of the process before it, which then reaps it."""
+    return Path(f"/proc/{successor.pid}").exists()
+
+
+@every_way
+def test_all_told_to_end(line: Lines, way: Way, registry: Registry) -> None:
+    """Both told to end right after a handover, as service managers do: the pull is whole, the last waits."""
+    processes = line(way)
+    first = processes.last.configure(text=registry.table).start()
+    relay = begin(first)
+    processes.hand_over()
+    second = processes.last
+    for process in (first, second):
+        process.signal(signal.SIGTERM)
+    first.wait_said("draining already")
+    wait_until(second.refuses, "no connection to be taken")
+    assert not first.ended()
+    assert lives(second)  # what is left when the main process has ended is killed
+    registry.go.set()
+    finish([relay])
+    assert (first.wait(), second.wait()) == (0, 0)
+
+
+def test_told_twice(line: Lines, registry: Registry) -> None:
+    """A second signal ends at once also who drains after a handover, and who waits for that one."""
+    processes = line("foreground")
+    first = processes.last.configure(text=registry.table).start()
+    relay = begin(first)
+    processes.hand_over()
+    second = processes.last
+    second.signal(signal.SIGTERM)
+    wait_until(second.refuses, "no connection to be taken")
+    second.signal(signal.SIGTERM)
+    wait_until(lambda: not lives(second), "the successor to end")
+    processes.all.remove(second)  # the first one, whose child it was, has taken note of its end
+    first.signal(signal.SIGTERM)
+    first.wait_said("draining already")
+    assert not first.ended()
+    first.signal(signal.SIGTERM)
+    assert first.wait() == 0
+    with pytest.raises((OSError, http.client.IncompleteRead)):
+        relay.read()
 
 
 @every_way

@@ -101,6 +101,50 @@ class LifeTests(ServiceCase):
         self.assertEqual(self.reactor.stops, 1)
         self.assertIn("ending at once", self.said("info"))
 
+    def test_terminate_after_handover(self) -> None:
+        """Who drains already is told once more without harm; only then the end is at once."""
+        connection = self.busy()
+        self.service._succession._stop()  # as once a successor serves
+        self.service.terminate()
+        stopped = self.service.stopService()
+        self.reactor.advance(29.9)
+        self.assertFalse(connection.closed)
+        self.assertEqual(self.reactor.stops, 1)
+        self.assertIn("draining already", self.said("info"))
+        self.service.terminate()
+        self.reactor.advance(0)
+        self.assertTrue(connection.line.aborted)
+        self.successResultOf(stopped)
+
+    def before(self) -> Deferred[None]:
+        """A process that has handed over to this one, and drains."""
+        draining: Deferred[None] = Deferred()
+        self.patch(self.service._succession._inheritance, "_draining", draining)
+        return draining
+
+    def test_waits_for_the_one_before(self) -> None:
+        """The end waits for that of the process that handed over."""
+        draining = self.before()
+        stopped = self.service.stopService()
+        self.reactor.advance(20)
+        self.assertNoResult(stopped)
+        draining.callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(self.reactor.getDelayedCalls(), [])
+
+    def test_waits_no_longer(self) -> None:
+        """It waits no longer than for its own clients, and not at all at a second signal."""
+        self.before()
+        stopped = self.service.stopService()
+        self.reactor.advance(30)
+        self.assertNoResult(stopped)
+        self.reactor.advance(5)
+        self.successResultOf(stopped)
+        self.before()
+        self.service.terminate()
+        self.service.terminate()
+        self.successResultOf(self.service.stopService())
+
     def test_signals(self) -> None:
         """Four signals are ours."""
         numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2)

@@ -119,7 +119,11 @@ class HandoverTests(HandoverCase):
             self.assertNoResult(self.done)
             self.handover.childDataReceived(READY, part)
         self.assertEqual(self.successResultOf(self.done), 12345)
-        self.assertEqual(self.reactor.heard(), b"go")
+        self.assertEqual(os.read(self.reactor.words, 100), b"go")
+        os.set_blocking(self.reactor.words, False)
+        with self.assertRaises(BlockingIOError):  # as the end of the pipe would tell of this process's
+            os.read(self.reactor.words, 100)
+        os.close(self.reactor.words)
         self.assertEqual((self.files(), self.pidfile.read_text()), (["docxy.pid"], "12345"))
         self.assertEqual(self.reactor.getDelayedCalls(), [])
         self.handover.childDataReceived(READY, b"1\n")

@@ -6,6 +6,7 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import ProcessTerminated
 from twisted.python.failure import Failure
 
@@ -57,11 +58,11 @@ class SuccessionTests(HandoverCase):
         """Once the successor serves, nothing more is accepted, and the reactor stops."""
         self.succession.begin(lambda: "serving")
         self.succession.hand_over()
-        self.assertEqual((self.port.did, self.succession.grace), ([], 0))
+        self.assertEqual((self.port.did, self.succession.grace, self.succession.ended), ([], 0, False))
         self.handover.childDataReceived(READY, b"12345\n")
         self.assertEqual(self.port.did, ["stop", "close"])
         self.assertEqual((self.succession.ports, self.succession.grace), ([], GRACE))
-        self.assertEqual(self.reactor.stops, 1)
+        self.assertEqual((self.reactor.stops, self.succession.ended), (1, True))
         self.notifier.stopping()
         self.assertEqual(self.manager.heard(), ["MAINPID=12345"])
         self.succession.end()
@@ -127,3 +128,28 @@ class SuccessionTests(HandoverCase):
         leave()
         self.assertEqual(self.port.did, ["stop", "start", "stop", "close"])
         self.assertEqual((succession.ports, self.reactor.stops), ([], 1))
+
+    def test_successor_ended(self) -> None:
+        """One that was told to end stops the reactor once, whatever the process before it says then."""
+        heir = Inheritance(handed=True)
+        reported: list[tuple[Any, ...]] = []
+        self.patch(heir, "report", lambda *args: reported.append(args))
+        succession = Succession(self.reactor, heir, ["twistd"], self.notifier)
+        succession.begin(lambda: "serving")
+        [(hook, args, _)] = self.reactor.whenRunningHooks
+        hook(*args)
+        succession.end()
+        [(_, _, leave)] = reported
+        leave()
+        self.assertEqual(self.reactor.stops, 0)
+
+    def test_process_before(self) -> None:
+        """The end of the process before this one can be waited for, or not any more."""
+        heir = Inheritance(handed=True)
+        succession = Succession(self.reactor, heir, ["twistd"], self.notifier)
+        waited: Deferred[None] = Deferred()
+        self.patch(heir, "_draining", waited)
+        self.assertIs(succession.alone(), waited)
+        succession.wait_no_more()
+        self.successResultOf(waited)
+        self.successResultOf(succession.alone())

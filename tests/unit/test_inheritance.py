@@ -145,18 +145,19 @@ class ReportTests(InheritedCase):
         self.patch(os, "dup2", lambda *fds: self.copied.append(fds))
         self.reactor = MemoryReactorClock()
         self.heard: list[str] = []
+        self.inheritance = Inheritance(handed=True)
 
     def report(self) -> Any:
         """Say that we are ready; what reads the answer."""
         serve, leave = (lambda: self.heard.append("serve")), (lambda: self.heard.append("leave"))
-        Inheritance(handed=True).report(self.reactor, serve, leave)
+        self.inheritance.report(self.reactor, serve, leave)
         [reader] = self.reactor.getReaders()
         verifyObject(IReadDescriptor, reader)
         self.assertEqual((reader.fileno(), reader.logPrefix()), (self.fds[1], "handover"))
         return reader
 
     def test_serve(self) -> None:
-        """After "go", or the end of the old process, it serves, once, and has its stderr back."""
+        """After "go" it serves, once, and has its stderr back."""
         reader = self.report()
         self.assertEqual(os.read(self.told, 100), b"%d\n" % os.getpid())
         self.assertEqual(self.heard, [])
@@ -164,25 +165,54 @@ class ReportTests(InheritedCase):
         reader.doRead()
         reader.connectionLost(Failure(OSError()))
         self.assertEqual(self.heard, ["serve"])
-        self.assertEqual(self.reactor.getReaders(), [])
         self.assertEqual(self.copied, [(self.fds[2], 2)])
-        self.assertFalse(any(map(is_open, self.fds[:3])))
+        self.assertFalse(any(map(is_open, (self.fds[0], self.fds[2]))))
         self.assertIs(UnixApplicationRunner.removePID, self.before)
 
+    def test_old_one_drains(self) -> None:
+        """After "go" the end of the old process is heard of, and can be waited for."""
+        reader = self.report()
+        self.successResultOf(self.inheritance.alone())
+        os.write(self.speaks, b"go")
+        reader.doRead()
+        alone = self.inheritance.alone()
+        reader.connectionLost(Failure(OSError()))  # not the pipe's end but the reactor's
+        self.assertNoResult(alone)
+        os.close(self.speaks)
+        reader.connectionLost(Failure(OSError()))
+        self.successResultOf(alone)
+        self.successResultOf(self.inheritance.alone())
+        self.assertEqual((self.heard, self.reactor.getReaders()), (["serve"], []))
+        self.assertFalse(any(map(is_open, self.fds[:3])))
+
+    def test_wait_no_more(self) -> None:
+        """It need not be waited for, and its end is no surprise then."""
+        reader = self.report()
+        os.write(self.speaks, b"go")
+        reader.doRead()
+        alone = self.inheritance.alone()
+        self.inheritance.wait_no_more()
+        self.successResultOf(alone)
+        os.close(self.speaks)
+        reader.doRead()
+        self.assertEqual(self.reactor.getReaders(), [])
+
     def test_alone(self) -> None:
-        """Where the old process has died, it serves."""
+        """Where the old process has died, it serves, and there is nobody to wait for."""
         os.close(self.told)
         reader = self.report()
         os.close(self.speaks)
-        reader.doRead()
-        self.assertEqual(self.heard, ["serve"])
+        reader.connectionLost(Failure(OSError()))  # as epoll has it where nothing else can be read
+        self.assertEqual((self.heard, self.reactor.getReaders()), (["serve"], []))
+        self.successResultOf(self.inheritance.alone())
 
     def test_leave(self) -> None:
         """After "no" it leaves, and leaves the pidfile to the old process."""
         reader = self.report()
         os.write(self.speaks, b"no")
         reader.doRead()
-        self.assertEqual(self.heard, ["leave"])
+        self.assertEqual((self.heard, self.reactor.getReaders()), (["leave"], []))
+        self.successResultOf(self.inheritance.alone())
         self.assertIsNot(UnixApplicationRunner.removePID, self.before)
         self.assertIsNone(UnixApplicationRunner.removePID(None, "/nowhere/pid"))  # type: ignore[arg-type]
 
