@@ -21,6 +21,7 @@ from docxy import __version__
 from docxy.cli.check import check
 from docxy.cli.clients import CLIENTS, advice, shown
 from docxy.cli.findings import Finding, document, lines, status
+from docxy.cli.health import ailment
 from docxy.cli.screen import once, watch
 from docxy.daemon import pair_of
 from docxy.settings.sources import load
@@ -159,6 +160,22 @@ docxy that runs: that of the settings, or --admin. q or Ctrl-C ends it."""
         return 0
 
 
+class HealthOptions(Word):
+    """``docxy health``."""
+
+    synopsis = "[options]"
+    longdesc = """\
+Asks the docxy that runs with these settings on this machine whether it
+serves. Says nothing where it does, and one line where it does not."""
+
+    def run(self) -> int:
+        """Ask."""
+        found = ailment(self.settings().server.listen)
+        if found is not None:
+            sys.stderr.write(f"docxy: {found}\n")
+        return 0 if found is None else 1
+
+
 class CommandOptions(usage.Options):
     """The words of ``docxy``."""
 
@@ -172,6 +189,7 @@ command or option. docxy COMMAND --help shows the options of a command."""
         ["check", None, CheckOptions, "Look at everything that a pull needs, and say what is wrong."],
         ["top", None, TopOptions, "Show the downloads under way."],
         ["client-config", None, ClientConfigOptions, "Print what to put into clients' configuration."],
+        ["health", None, HealthOptions, "Ask whether the docxy of these settings serves."],
     ]
 
     def opt_version(self) -> NoReturn:

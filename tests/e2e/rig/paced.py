@@ -14,6 +14,7 @@ NAME = "some/image:latest"
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _LAYER = bytes(range(256)) * 40_000
+LAYER = sha256(_LAYER)
 _DROP = 1000  # bytes
 
 

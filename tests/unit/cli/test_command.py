@@ -81,6 +81,12 @@ class CommandTests(SynchronousTestCase):
             self.assertEqual(self.status("client-config", "--config", self.config(""), *pair, "k3s"), 1)
         self.assertIn("public_url", self.err.getvalue())
 
+    def test_health(self) -> None:
+        """Where nobody answers, health says one line and ends with 1."""
+        path = self.config('[server]\nlisten = ["tcp:1:interface=127.0.0.1"]\n')
+        self.assertEqual(self.status("health", "--config", path), 1)
+        self.assertRegex(self.err.getvalue(), r"\Adocxy: tcp:1:interface=127\.0\.0\.1: .*\n\Z")
+
     def test_installs_no_reactor(self) -> None:
         """Reading the module leaves the choice of the reactor open."""
         code = "import sys, docxy.cli; sys.exit('twisted.internet.reactor' in sys.modules)"
