@@ -19,6 +19,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Literal
@@ -185,8 +186,10 @@ class Daemon:
         """Whether it has ended; then ``code`` is its exit status."""
         if self.code is None:
             if self.way == "daemon":
-                pid, status = os.waitpid(self.pid, os.WNOHANG)
-                self.code = os.waitstatus_to_exitcode(status) if pid else None
+                # It becomes a child of this process when the one that started it has ended.
+                with suppress(ChildProcessError):
+                    pid, status = os.waitpid(self.pid, os.WNOHANG)
+                    self.code = os.waitstatus_to_exitcode(status) if pid else None
             else:
                 self.code = self._popen.poll()
         return self.code is not None

@@ -106,7 +106,7 @@ class Crowd:
         self.failures: list[str] = []
         self._port = port
         self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._come) for _ in range(threads)]
+        self._threads = [threading.Thread(target=self._come, daemon=True) for _ in range(threads)]
         for thread in self._threads:
             thread.start()
 

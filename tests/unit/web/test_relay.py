@@ -28,9 +28,9 @@ from tests.unit.web.rig import Came, Connection, Rig, in_no_thread, request
 CLIENT_STALL = 300.0
 
 
-def digest(content: bytes) -> Digest:
-    """Its sha256."""
-    return Digest("sha256", hashlib.sha256(content).hexdigest())
+def digest(content: bytes, algorithm: str = "sha256") -> Digest:
+    """Its digest."""
+    return Digest(algorithm, hashlib.new(algorithm, content).hexdigest())
 
 
 class Relaying(Resource):
@@ -134,6 +134,12 @@ class WholeTests(RelayCase):
                     body = MemoryBody(content, piece=piece, end=end)
                     self.ended_whole(self.start(body, length, verifier=Verifier(digest(content))), content)
 
+    def test_sha512(self) -> None:
+        """The other algorithm of the specification is checked as well."""
+        content = b"0123456789"
+        verifier = Verifier(digest(content, "sha512"))
+        self.ended_whole(self.start(MemoryBody(content, piece=4), 10, verifier=verifier), content)
+
     @settings(derandomize=True, max_examples=50, deadline=None)
     @given(st.binary(max_size=60), st.integers(1, 20), st.booleans(), st.booleans())
     def test_any(self, content: bytes, piece: int, known: bool, verified: bool) -> None:
@@ -165,11 +171,13 @@ class ShortTests(RelayCase):
 
     def test_mismatch(self) -> None:
         """Bytes that are not those of the digest never get their end."""
-        verifier = Verifier(digest(b"9876543210"))
-        connection = self.start(MemoryBody(b"0123456789", piece=4), 10, verifier=verifier)
-        error = self.failureResultOf(self.resource.done, Misfit).value
-        self.resource.done = fail(error)
-        self.ended_short(connection, "content is sha256:", b"01234567")
+        for algorithm in ("sha256", "sha512"):
+            with self.subTest(algorithm=algorithm):
+                verifier = Verifier(digest(b"9876543210", algorithm))
+                connection = self.start(MemoryBody(b"0123456789", piece=4), 10, verifier=verifier)
+                error = self.failureResultOf(self.resource.done, Misfit).value
+                self.resource.done = fail(error)
+                self.ended_short(connection, f"content is {algorithm}:", b"01234567")
 
     def test_mismatch_chunked(self) -> None:
         """Nor do they of unknown size."""
