@@ -50,7 +50,6 @@ from docxy.usage.usage import Usage
 from docxy.web.admin import AdminResource, AdminSite, metrics_page, status_page
 from docxy.web.challenge import ChallengeResource
 from docxy.web.front import Front
-from docxy.web.hashing import HashThreads
 from docxy.web.health import HealthResource
 from docxy.web.logins import BasicLogins, Logins
 from docxy.web.page import front_page
@@ -146,7 +145,6 @@ class Wiring:
         self._asks = RelayCounter(limits.asks, limits.asks_per_client, "requests to registries")
         self._connections = ConnectionCounter(limits.connections, limits.connections_per_client)
         self._logins = Logins(reactor)
-        self._hash_threads = HashThreads(reactor)
         self._ledger = TokenLedger()
         self._outwards = self._reach_out(settings)
         self._overview = self._overlook()
@@ -209,7 +207,7 @@ class Wiring:
         reactor, addressing, mirror, asks = self._reactor, outwards.addressing, outwards.mirror, self._asks
         front = Front(settings, self.certificates.names, reactor, self.traffic, self.usage)
         client_stall = settings.limits.client_stall
-        relaying = Relaying(self.relays, reactor, self._hash_threads, client_stall, self.usage)
+        relaying = Relaying(self.relays, reactor, client_stall, self.usage)
         logins = BasicLogins(outwards.auth, self._logins)
         repo = RepoResource(front, addressing, mirror, relaying, logins)
         search = SearchResource(front, addressing, mirror, asks)

@@ -3,8 +3,8 @@ Twisted's TLS transport, made for moving much.
 
 Twisted's own decrypts, hands up, encrypts and writes each record of 16 KiB by
 itself.  Here all the records of one read from the socket go up as one
-delivery, and what is written is encrypted in portions that `docxy.tls.flow`
-allows.  Everything else is as Twisted does it, and its stock transport can
+delivery, and what is read and what is written is taken in portions that
+`docxy.tls.flow` allows.  Everything else is as Twisted does it, and its stock transport can
 take this one's place at any time.
 
 All that is used of Twisted's private parts stands in this file.  Overridden:
@@ -53,7 +53,7 @@ class BulkTLS(BufferingTLSTransport):
     One TLS connection, either side.
 
     Holds at most `FLOWING.backlog` and one write more of what is to be sent,
-    and 64 KiB of what came.
+    and `FLOWING.read` of what came.
     """
 
     factory: BulkFactory
@@ -64,9 +64,16 @@ class BulkTLS(BufferingTLSTransport):
     def makeConnection(self, transport: ITransport) -> None:
         self._flow = Flow()
         self._portions = self._flow.portions
+        self._has_source = False
         super().makeConnection(transport)
+        self._use(self._portions)
 
     # What comes
+
+    def dataReceived(self, data: bytes) -> None:
+        """Decrypt one read, and count it."""
+        super().dataReceived(data)
+        self._passed(len(data))
 
     def _flushReceiveBIO(self) -> None:  # noqa: N802 Twisted calls it
         """Hand all that can be decrypted up at once, then tell how the stream ended, if it did."""
@@ -110,8 +117,7 @@ class BulkTLS(BufferingTLSTransport):
                 self._tlsShutdownFinished(Failure())
                 return
             self._flushSendBIO()
-        self._flow.passed(sent)
-        self._use(self._flow.portions)
+        self._passed(sent)
 
     def _flushSendBIO(self) -> None:  # noqa: N802 Twisted calls it
         """Pass on what OpenSSL has to send, however much it is."""
@@ -124,17 +130,33 @@ class BulkTLS(BufferingTLSTransport):
             if len(sealed) < _SEALED:
                 return
 
-    def _use(self, portions: Portions) -> None:
+    # How much at once
+
+    def _passed(self, size: int) -> None:
+        self._flow.passed(size)
+        self._judge()
+
+    def _judge(self) -> None:
+        portions = self._flow.portions
         if portions is not self._portions:
-            self._portions = portions
-            self.transport.bufferSize = portions.backlog
+            self._use(portions)
+
+    def _use(self, portions: Portions) -> None:
+        self._portions = portions
+        # Twisted has one figure for what is read at once and for what may wait to be sent.
+        self.transport.bufferSize = portions.backlog if self._has_source else portions.read
 
     # Who is paused
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        # Only now: the same figure bounds what is read from the socket at once, which is enough as it is.
-        self.transport.bufferSize = self._portions.backlog
+        self._has_source = True
+        self._use(self._portions)
         super().registerProducer(_Paused(self, producer) if streaming else producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        super().unregisterProducer()
+        self._has_source = False
+        self._use(self._portions)
 
     def source_paused(self) -> None:
         """The source was told to wait."""
@@ -143,7 +165,17 @@ class BulkTLS(BufferingTLSTransport):
     def source_resumed(self) -> None:
         """The source may go on."""
         self._flow.resumed(self.factory.seconds())
-        self._use(self._flow.portions)
+        self._judge()
+
+    def pauseProducing(self) -> None:
+        """This connection is the source, and is told to wait."""
+        self.source_paused()
+        self.transport.pauseProducing()
+
+    def resumeProducing(self) -> None:
+        """It may go on."""
+        self.source_resumed()
+        self.transport.resumeProducing()
 
 
 @implementer(IPushProducer)

@@ -33,7 +33,7 @@ class PacedRelay(BodyRelay):
         self._due: IDelayedCall | None = None
 
     @property
-    def waits_for(self) -> Literal["client", "verifying", "upstream", "rate"]:
+    def waits_for(self) -> Literal["client", "upstream", "rate"]:
         """Who has to do something before it can go on."""
         found = super().waits_for
         return "rate" if found == "upstream" and self._due is not None else found

@@ -29,7 +29,6 @@ from docxy.interfaces import UpstreamError
 from docxy.oci.verify import DigestMismatch, Verifier
 from docxy.upstream.body import close
 from docxy.web.closing import PATIENCE
-from docxy.web.hashing import InThread, ThreadedVerifier
 from docxy.web.request import MirrorRequest
 
 TICK = 1.0  # seconds between looks at a paused client
@@ -79,20 +78,23 @@ class BodyRelay(Protocol):
         self.length = length
         self._marks = deque([0], SPEED_TICKS + 1)  # what was relayed at each tick
         self._request = request
-        self._verifier: ThreadedVerifier | None = None
+        self._verifier: Verifier | None = None
         self._held = b""
         self._open = True
         self._client_waits = True
-        self._hash_waits = True
-        self._is_concluding = False
         self._client_stall = client_stall
         self._paused_for = 0.0
         self._ticks = LoopingCall(self._tick)
         self._ticks.clock = clock
 
-    def verify(self, verifier: Verifier, in_thread: InThread) -> None:
-        """Hold the end of the body back until ``verifier`` has found it right."""
-        self._verifier = ThreadedVerifier(verifier, in_thread, self._hash_drained)
+    def verify(self, verifier: Verifier) -> None:
+        """
+        Hold the end of the body back until ``verifier`` has found it right.
+
+        It hashes where the bytes are, as they come: a read of a connection takes a tenth of a
+        millisecond at most, less than handing it to a thread and hearing of it again.
+        """
+        self._verifier = verifier
 
     @property
     def speed(self) -> int:
@@ -100,11 +102,9 @@ class BodyRelay(Protocol):
         return int((self._marks[-1] - self._marks[0]) / max(1.0, TICK * (len(self._marks) - 1)))
 
     @property
-    def waits_for(self) -> Literal["client", "verifying", "upstream", "rate"]:
+    def waits_for(self) -> Literal["client", "upstream", "rate"]:
         """Who has to do something before it can go on."""
-        if not self._client_waits:
-            return "client"
-        return "verifying" if self._is_concluding or not self._hash_waits else "upstream"
+        return "upstream" if self._client_waits else "client"
 
     # From upstream
 
@@ -115,16 +115,8 @@ class BodyRelay(Protocol):
     def dataReceived(self, data: bytes) -> None:
         if not self._open:
             return
-        verifier = self._verifier
-        if verifier is not None:
-            verifier.feed(data)
-            if verifier.is_full and self._hash_waits:
-                self._hash_waits = False
-                self._steer()
-        self._pass(data)
-
-    def _pass(self, data: bytes) -> None:
-        """Write what may be written; the end of a verified body is held back."""
+        if self._verifier is not None:
+            self._verifier.feed(data)
         if self.length is not None:
             left = self.length - self.relayed - len(self._held)
             if len(data) >= left:
@@ -154,19 +146,15 @@ class BodyRelay(Protocol):
         elif self._verifier is None:
             self._finish()
         else:
-            self._is_concluding = True
-            self._verifier.finish().addCallbacks(self._fits, self._misfits)
+            self._finish_verified(self._verifier)
 
-    def _fits(self, _: None) -> None:
-        if self._open:
+    def _finish_verified(self, verifier: Verifier) -> None:
+        try:
+            verifier.finish()
+        except DigestMismatch as mismatch:
+            self._end_short(Misfit(str(mismatch), self.relayed + len(self._held)))
+        else:
             self._finish()
-
-    def _misfits(self, failure: Failure) -> None:
-        if not self._open:
-            return
-        why = str(failure.value)
-        is_misfit = failure.check(DigestMismatch) is not None
-        self._end_short(Misfit(why, self.relayed + len(self._held)) if is_misfit else RelayEnded(why))
 
     # From the client
 
@@ -182,13 +170,8 @@ class BodyRelay(Protocol):
     def stopProducing(self) -> None:
         """The consumer is gone; its `notifyFinish` cancels ``done``."""
 
-    def _hash_drained(self) -> None:
-        if not self._hash_waits:
-            self._hash_waits = True
-            self._steer()
-
     def _steer(self) -> None:
-        """Let upstream send while both the client and the hash can take more."""
+        """Let upstream send while the client can take more."""
         if self.transport is None or not self._open:
             return
         if self._may_go_on():
@@ -197,7 +180,7 @@ class BodyRelay(Protocol):
             self.transport.pauseProducing()  # type: ignore[attr-defined]
 
     def _may_go_on(self) -> bool:
-        return self._client_waits and self._hash_waits
+        return self._client_waits
 
     def _cancelled(self, _: Deferred[int]) -> None:
         self._stop()
@@ -209,8 +192,6 @@ class BodyRelay(Protocol):
         self._marks.append(self.relayed)
         if self._client_waits:
             return
-        if self._verifier is not None:
-            self._verifier.flush()  # many slow clients would hold much
         self._paused_for += TICK
         if self._paused_for >= self._client_stall:
             self._let_go()

@@ -18,7 +18,6 @@ from docxy.policy.rates import Pace
 from docxy.usage.usage import Usage
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
-from docxy.web.hashing import InThread
 from docxy.web.logins import BasicLogins
 from docxy.web.paced import PacedRelay
 from docxy.web.relay import BodyRelay, Misfit, RelayEnded
@@ -27,11 +26,10 @@ from docxy.web.request import MirrorRequest
 
 @dataclass(frozen=True, slots=True)
 class Relaying:
-    """What relays need: counts and rates, a clock, threads to hash in, and ``client_stall`` in seconds."""
+    """What relays need: counts and rates, a clock, and ``client_stall`` in seconds."""
 
     counter: RelayCounter
     clock: IReactorTime
-    in_thread: InThread
     client_stall: float
     usage: Usage
 
@@ -103,7 +101,7 @@ class RepoResource(Resource):
         request.write(b"")
         relay = self._new_relay(request, exchange, answer)
         if stream.verifier is not None:
-            relay.verify(stream.verifier, self._relaying.in_thread)
+            relay.verify(stream.verifier)
         exchange.follows(relay, stream.course)
         stream.reply.body.deliver(relay)
         try:

@@ -154,6 +154,24 @@ class Transports:
                 assert wire.protocol.lost is not None
                 self.assertTrue(wire.protocol.lost.check(SSL.Error, ConnectionLost))
 
+        def test_ends_early(self) -> None:
+            """What follows an end in the same large piece is not delivered, and the end is what it was."""
+            for forged, kinds in ((True, (SSL.Error, ConnectionLost)), (False, (ConnectionDone,))):
+                wire = self.connect()
+                sealed = bytearray(self.sent_by_peer(wire, b"x" * 1000))
+                if forged:
+                    sealed[-1] ^= 1
+                else:
+                    with self.assertRaises(ssl.SSLWantReadError):
+                        wire.peer.tls.unwrap()
+                    sealed += wire.peer.outgoing.read()
+                wire.end.dataReceived(bytes(sealed) + bytes(200_000))
+                self.assertEqual(wire.protocol.data, b"" if forged else b"x" * 1000)
+                self.assertTrue(wire.transport.disconnecting)
+                wire.end.connectionLost(connectionDone)
+                assert wire.protocol.lost is not None
+                self.assertTrue(wire.protocol.lost.check(*kinds), forged)
+
         def test_nonsense(self) -> None:
             """What is no TLS at all ends the connection before it begins."""
             wire = self.opened()

@@ -68,7 +68,7 @@ class TwistedTests(SynchronousTestCase):
     def test_overridden(self) -> None:
         """No more is overridden than the module says."""
         told = {"_flushReceiveBIO", "_flushSendBIO", "_write"}
-        public = {"makeConnection", "registerProducer"}
+        public = {"dataReceived", "makeConnection", "registerProducer", "unregisterProducer"}
         below = {name for each in BufferingTLSTransport.__mro__[:-1] for name in vars(each)}
         ours = {name for name in vars(BulkTLS) if name in below and not name.startswith("__")}
         self.assertEqual({name for name in ours if callable(getattr(BulkTLS, name))}, told | public)
@@ -136,9 +136,49 @@ class PortionTests(SynchronousTestCase):
         self.transport.producer.resumeProducing()
         self.assertEqual(self.source.told, ["pause", "resume"])
 
-    def test_reads(self) -> None:
-        """Without a source the socket is read as Twisted reads it."""
-        self.assertFalse(hasattr(connect().transport, "bufferSize"))
+    def test_source_leaves(self) -> None:
+        """Without a source the figure is again what is read at once."""
+        self.earn()
+        self.wire.end.unregisterProducer()
+        self.assertEqual(self.transport.bufferSize, FLOWING.read)
+
+
+class ReadTests(SynchronousTestCase):
+    """What is read from the socket at once."""
+
+    def setUp(self) -> None:
+        self.wire = connect()
+        self.transport: Any = self.wire.transport
+
+    def earn(self) -> None:
+        """Let as much come as large reads ask for."""
+        for _ in range(TRUSTED_AFTER // (1 << 20)):
+            self.wire.peer.tls.write(bytes(1 << 20))
+            self.wire.end.dataReceived(self.wire.peer.outgoing.read())
+
+    def pause(self, seconds: float) -> None:
+        """Let the other side of TLS want no more for so long."""
+        self.wire.end.pauseProducing()
+        self.assertEqual(self.transport.producerState, "paused")
+        self.wire.clock.advance(seconds)
+        self.wire.end.resumeProducing()
+        self.assertEqual(self.transport.producerState, "producing")
+
+    def test_careful(self) -> None:
+        """At first little is."""
+        self.assertEqual(self.transport.bufferSize, CAREFUL.read)
+
+    def test_flowing(self) -> None:
+        """Where much came without a long pause, more is."""
+        self.earn()
+        self.pause(LONG_PAUSE / 2)
+        self.assertEqual(self.transport.bufferSize, FLOWING.read)
+
+    def test_held_up(self) -> None:
+        """After a long pause it is as at first."""
+        self.earn()
+        self.pause(LONG_PAUSE * 2)
+        self.assertEqual(self.transport.bufferSize, CAREFUL.read)
 
 
 class EndpointTests(SynchronousTestCase):

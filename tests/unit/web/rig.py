@@ -9,12 +9,11 @@ from __future__ import annotations
 import http.client
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address, UNIXAddress
-from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IAddress
 from twisted.internet.task import Clock
@@ -245,12 +244,6 @@ def request(method: str, target: str, *headers: str, host: str = HOST, version: 
     return "\r\n".join(lines).encode("latin-1")
 
 
-def in_no_thread(work: Callable[[], None]) -> Deferred[None]:
-    """Do at once what else a thread would do."""
-    done: Deferred[None] = maybeDeferred(work)
-    return done
-
-
 def address(text: str, port: int = 40000) -> IAddress:
     """The address of a client; "unix" is that of one without."""
     if text == "unix":
@@ -292,7 +285,7 @@ class Rig:
         mend = body_maker(limits, self.clock)
         asking = Asking(self.upstreams, self.tokens, clocks, self.metrics, Allowances())
         mirror = Mirror(limits, asking, auth, mend, clocks)
-        relaying = Relaying(self.relays, self.clock, in_no_thread, limits.client_stall, self.usage)
+        relaying = Relaying(self.relays, self.clock, limits.client_stall, self.usage)
         logins = Logins(self.clock)
         basic = BasicLogins(auth, logins)
         repo = RepoResource(self.front, addressing, mirror, relaying, basic)
@@ -330,6 +323,14 @@ class Logged:
     def __call__(self, event: LogEvent) -> None:
         """Keep one."""
         self.events.append(event)
+
+    def said(self, namespace: str, level: str | None = None) -> list[str]:
+        """What this module has logged, at this level where one is named."""
+        return [
+            str(event["log_format"]).format(**event)
+            for event in self.events
+            if event.get("log_namespace") == namespace and level in (None, event["log_level"].name)
+        ]
 
     @property
     def access(self) -> list[LogEvent]:

@@ -20,10 +20,9 @@ from docxy.oci.verify import Verifier
 from docxy.testing import End, MemoryBody
 from docxy.web.closing import PATIENCE
 from docxy.web.exchange import Exchange
-from docxy.web.hashing import InThread
 from docxy.web.relay import BodyRelay, Misfit, RelayEnded
 from docxy.web.request import MirrorRequest
-from tests.unit.web.rig import Came, Connection, Rig, in_no_thread, request
+from tests.unit.web.rig import Came, Connection, Rig, request
 
 CLIENT_STALL = 300.0
 
@@ -36,15 +35,12 @@ def digest(content: bytes, algorithm: str = "sha256") -> Digest:
 class Relaying(Resource):
     """Answers with one body."""
 
-    def __init__(
-        self, rig: Rig, body: IBody, length: int | None, verifier: Verifier | None, in_thread: InThread
-    ) -> None:
+    def __init__(self, rig: Rig, body: IBody, length: int | None, verifier: Verifier | None) -> None:
         super().__init__()
         self._rig = rig
         self._body = body
         self._length = length
         self._verifier = verifier
-        self._in_thread = in_thread
         self.relay: BodyRelay
         self.done: Deferred[int]
 
@@ -54,7 +50,7 @@ class Relaying(Resource):
         request.write(b"")
         self.relay = BodyRelay(request, self._length, self._rig.clock, CLIENT_STALL)
         if self._verifier is not None:
-            self.relay.verify(self._verifier, self._in_thread)
+            self.relay.verify(self._verifier)
         self.done = self.relay.done
         request.notifyFinish().addErrback(lambda _: self.done.cancel())
         self._body.deliver(self.relay)
@@ -70,13 +66,12 @@ class RelayCase(SynchronousTestCase):
         length: int | None,
         *,
         verifier: Verifier | None = None,
-        in_thread: InThread = in_no_thread,
         reading: bool = True,
         version: str = "1.1",
     ) -> Connection:
         """Begin to relay ``body`` to a client."""
         self.rig = Rig()
-        self.resource = Relaying(self.rig, body, length, verifier, in_thread)
+        self.resource = Relaying(self.rig, body, length, verifier)
         self.rig.site.resource_for = lambda request: self.resource  # type: ignore[method-assign]
         connection = self.rig.connect()
         connection.line.reading = reading
