@@ -26,6 +26,7 @@ from docxy.acme.renewal import Renewal
 from docxy.handover import Succession
 from docxy.policy.limits import RelayCounter
 from docxy.settings import live
+from docxy.settings.access import interface_of, open_warnings
 from docxy.settings.files import check_password_files, reload_warnings
 from docxy.settings.values import Settings, SettingsError
 from docxy.tls.certificates import PairFiles
@@ -75,8 +76,8 @@ class MirrorService(Service):
     """
     The daemon: its listeners, its signals, its end.
 
-    `bind` comes first and may need root's rights; `startService` may run as
-    another user; `stopService` drains.
+    `bind` comes first and may need root's rights, then `privilegedStartService`;
+    `startService` may run as another user; `stopService` drains.
     """
 
     name = "docxy"
@@ -111,15 +112,22 @@ class MirrorService(Service):
 
     def bind(self) -> None:
         """Open every listener; raises `SettingsError` for the first that cannot be."""
+        gid = process.group_to_be(sys.argv)
         for listener in self._listeners:
             refused: list[Failure] = []
             opened = partial(self._succession.add, listener.description)
-            listener.endpoint.listen(listener.site).addCallbacks(opened, refused.append)
+            # A UNIX socket is for the group of the service, also where it is root that opens it.
+            with process.as_group(gid):
+                listener.endpoint.listen(listener.site).addCallbacks(opened, refused.append)
             if refused:
                 for port in self._succession.ports:
                     port.stopListening()
                 cause = refused[0].value or RuntimeError("no cause")
                 raise listen_error(listener.description, cause, listener.key)
+
+    def privilegedStartService(self) -> None:
+        super().privilegedStartService()
+        self._succession.prepare()
 
     def startService(self) -> None:
         try:
@@ -163,6 +171,7 @@ class MirrorService(Service):
         warnings = [
             *self.settings.warnings,
             *self._certificates.warnings(self.settings.server.public_urls),
+            *open_warnings(self.settings, self._inherited()),
         ]
         warnings += reload_warnings(self.settings, self._certificates.files())
         if not trust_roots_present():
@@ -170,6 +179,12 @@ class MirrorService(Service):
                 "no trust roots are installed, so no upstream can be met; install ca-certificates"
             )
         return warnings
+
+    def _inherited(self) -> Iterator[tuple[str, str | None]]:
+        """Listeners whose addresses no settings tell, each with its socket's."""
+        for listener, port in zip(self._listeners, self._succession.ports, strict=False):
+            if listener.key == "server.listen" and interface_of(listener.description) is None:
+                yield listener.description, getattr(port.getHost(), "host", None)
 
     def _status(self) -> str:
         """What the service manager shows of us, in one line."""

@@ -1,9 +1,9 @@
 """
 Handing over to a successor: the same command line, the same sockets, another process.
 
-Owns how a successor is started, when the old process gives way to it, and
-whose the pidfile is.  Knows nothing of what is served.  What the two say to
-each other stands in `docxy.inheritance`.
+Owns how a successor is started, and when the old process gives way to it.
+Knows nothing of what is served.  What the two say to each other stands in
+`docxy.inheritance`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -23,8 +22,9 @@ from twisted.internet.protocol import ProcessProtocol
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from docxy.inheritance import ERRORS, FIRST, READY, VARIABLE, WORD, Inheritance, keep_pidfile, release
+from docxy.inheritance import ERRORS, FIRST, READY, VARIABLE, WORD, Inheritance, release
 from docxy.notify import Notifier
+from docxy.pidfile import Pidfile
 from docxy.process import twistd_options
 from docxy.settings.sources import working_folder
 
@@ -70,42 +70,6 @@ def this_command(argv: list[str]) -> Command | None:
     # orig_argv has the interpreter's own options too.
     arguments = (sys.executable, *sys.orig_argv[1:])
     return Command(arguments, working_folder(), str(options["pidfile"] or ""))
-
-
-class Pidfile:
-    """twistd's pidfile: twistd does not start where it names a living process."""
-
-    def __init__(self, path: str) -> None:
-        self._path = Path(path) if path else None
-        self._aside = Path(f"{path}.old")
-        self._moved = False
-
-    def step_aside(self) -> None:
-        """Make room for a successor's; raises `OSError`."""
-        if self._path is not None and _names_us(self._path):
-            self._path.replace(self._aside)
-            self._moved = True
-
-    def come_back(self) -> None:
-        """Take the place again, whatever a failed successor left there."""
-        if self._moved and self._path is not None:
-            self._moved = False
-            with suppress(OSError):
-                self._aside.replace(self._path)
-
-    def give_up(self) -> None:
-        """It is another process's from now on."""
-        keep_pidfile()
-        if self._moved:
-            with suppress(OSError):
-                self._aside.unlink()
-
-
-def _names_us(pidfile: Path) -> bool:
-    try:
-        return pidfile.read_text().strip() == str(os.getpid())
-    except FileNotFoundError:
-        return False
 
 
 # The old process
@@ -252,6 +216,11 @@ class Succession:
     def ports(self) -> list[Any]:
         """What is open."""
         return [port for _, port in self._listeners]
+
+    def prepare(self) -> None:
+        """This process is about to give up root's rights, if it has them: see to its pidfile."""
+        if self._command is not None:
+            Pidfile(self._command.pidfile).show()
 
     def begin(self, status: Callable[[], str]) -> None:
         """

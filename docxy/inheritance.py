@@ -33,9 +33,9 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReadDescriptor
 from twisted.python.failure import Failure
-from twisted.scripts._twistd_unix import UnixApplicationRunner
 from zope.interface import implementer
 
+from docxy.pidfile import keep_pidfile
 from docxy.tls.endpoints import Malformed, parse_description
 from docxy.tls.sockets import Heir
 
@@ -44,12 +44,6 @@ VARIABLE = "DOCXY_HANDOVER"
 # The successor's descriptors, beside the usual three: a pipe each way, the stderr
 # that it gets once it serves (before, the old process reads it), and the listeners.
 READY, WORD, ERRORS, FIRST = 3, 4, 5, 6
-
-
-def keep_pidfile() -> None:
-    """Have twistd leave the pidfile alone at its end: it would remove it, whoever is named there."""
-    runner: Any = UnixApplicationRunner
-    runner.removePID = lambda *_: None
 
 
 def release(port: Any) -> None:

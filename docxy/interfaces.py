@@ -183,6 +183,9 @@ class IMetrics(Interface):
     of closed lists.
     """
 
+    def expected(upstream: str) -> None:
+        """The settings name it: its counts begin at 0 now, since a first 1 is no increase to who watches."""
+
     def answered(upstream: str, kind: str, status: int) -> None:
         """A request was served; ``status`` is 0 where nothing of an answer was written."""
 

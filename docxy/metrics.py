@@ -35,6 +35,17 @@ NO_UPSTREAM = "none"
 BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0)
 """Seconds until an upstream's first header; more than 25 it does not get."""
 
+MENDED = ("reset", "short", "stall", "crawl", "misfit", "refused", "unanswered")
+"""Why a body is asked for again."""
+
+ENDED = (*MENDED, "digest", "client")
+"""Why a body ends short."""
+
+REFUSED = ("network", "repository", "requests", "budget", "places", "logins")
+"""The causes of `docxy.oci.errors.RegistryError`."""
+
+_OPENMETRICS = "application/openmetrics-text"
+
 Values: TypeAlias = Mapping[tuple[str, ...], float]
 """What a gauge shows: a number for the values of its labels."""
 
@@ -79,6 +90,8 @@ class Metrics:
         )
         text = "Requests refused by rules of the mirror's own."
         self._refusals = Counter("docxy_refusals", text, ("cause",), registry=registry)
+        for cause in REFUSED:
+            self._refusals.labels(cause)
         self._key_requests = Counter(
             "docxy_key_requests", "Requests with a key.", ("key",), registry=registry
         )
@@ -90,11 +103,18 @@ class Metrics:
 
     # IMetrics
 
+    def expected(self, upstream: str) -> None:
+        self._bytes.labels(upstream, "relay")
+        for cause in MENDED:
+            self._resumes.labels(upstream, cause)
+        for cause in ENDED:
+            self._broken.labels(upstream, cause)
+
     def answered(self, upstream: str, kind: str, status: int) -> None:
         self._requests.labels(upstream or NO_UPSTREAM, kind, str(status)).inc()
 
     def sent(self, upstream: str, source: str, size: int) -> None:
-        self._bytes.labels(upstream or NO_UPSTREAM, source).inc(size)  # which shows the series, also by 0
+        self._bytes.labels(upstream or NO_UPSTREAM, source).inc(size)
 
     def asked(self, upstream: str, kind: str, seconds: float) -> None:
         self._seconds.labels(upstream, kind).observe(seconds)
@@ -126,7 +146,8 @@ class Metrics:
         """All of them, for a client that sent ``accept``: the content type, and the content."""
         for settle in self._before:
             settle()
-        encode, content_type = choose_encoder(accept)
+        # What else a client says there, its versions among it, the library cannot be trusted to read.
+        encode, content_type = choose_encoder(_OPENMETRICS if _OPENMETRICS in accept.lower() else "")
         return content_type, encode(self._registry)
 
     def names(self) -> frozenset[str]:

@@ -6,8 +6,12 @@ Owns what is known of twistd's own command line.  Knows nothing of settings.
 
 from __future__ import annotations
 
+import os
 import platform
+import pwd
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import NoReturn
 
 import cryptography
@@ -60,6 +64,30 @@ def twistd_options(argv: list[str]) -> ServerOptions | None:
     except (UsageError, SystemExit):
         return None
     return options
+
+
+def group_to_be(argv: list[str]) -> int | None:
+    """The group with which a twistd that was started with ``argv`` goes on; None: the one that it has."""
+    options = twistd_options(argv)
+    uid, gid = (None, None) if options is None else (options["uid"], options["gid"])
+    if uid is None or gid is not None:
+        return gid
+    with suppress(KeyError):  # a number that is nobody's: twistd says so
+        return pwd.getpwuid(uid).pw_gid
+    return None
+
+
+@contextmanager
+def as_group(gid: int | None) -> Iterator[None]:
+    """Make files as that group's for as long as the context lasts, where that is root's to say."""
+    before = os.getegid()
+    if os.geteuid() == 0 and gid is not None:
+        os.setegid(gid)
+    try:
+        yield
+    finally:
+        if os.getegid() != before:
+            os.setegid(before)
 
 
 class GivenUp(SystemExit, Exception):

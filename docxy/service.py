@@ -39,6 +39,7 @@ from docxy.settings.values import AccessSettings, Settings
 from docxy.tls.bulk import keep_large_blocks
 from docxy.tls.client import ClientTrust
 from docxy.tls.endpoints import is_tls, parse_listener, port_of
+from docxy.tls.expiry import counted
 from docxy.tls.shown import Certificates
 from docxy.upstream.agent import UpstreamAgent, make_agent
 from docxy.upstream.authority import AuthoritySource
@@ -264,6 +265,9 @@ class Wiring:
             seconds = self.certificates.seconds_left()
             return {} if seconds is None else {(): seconds}
 
+        def ending() -> Values:
+            return counted(self.certificates.expiries(), self.certificates.now())
+
         def remaining() -> Values:
             known = self._allowances.scarcest(self._reactor.seconds())
             return {(name,): one.left.count for name, one in known.items()}
@@ -281,6 +285,8 @@ class Wiring:
         metrics.gauge("docxy_relays_active", "Relays under way.", ("upstream",), self.traffic.active)
         text = "Seconds until the first certificate of a listener expires."
         metrics.gauge("docxy_certificate_expiry_seconds", text, (), expiry)
+        text = "Certificates whose end is told of, as a warning or, in their last days, as an error."
+        metrics.gauge("docxy_certificates_ending", text, ("severity",), ending)
         text = "Pulls that an upstream says are left for docxy's own access, of several the scarcest."
         metrics.gauge("docxy_upstream_quota_remaining", text, ("upstream",), remaining)
         metrics.gauge("docxy_upstream_quota_limit", "Of how many.", ("upstream",), limit)

@@ -40,6 +40,7 @@ LAYERS = (
     "overview",
     "signals",
     "notify",
+    "pidfile",
     "inheritance",
     "handover",
     "daemon",

@@ -8,6 +8,7 @@ since 1970.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -22,6 +23,8 @@ EVERYBODY = ""
 WARN_AT = 0.8  # of a budget
 
 _MONTHS = 12
+_MONTH = re.compile(r"[0-9]{4}-[0-9]{2}", re.ASCII)
+_KEPT_MONTHS = 12  # in a file
 _MAX_BYTES = 1 << 63  # in a file; more has nobody sent
 
 
@@ -30,19 +33,22 @@ class MonthlyCounts:
     Bytes sent this month, to all and for each key.
 
     Two processes may keep their counts in one file, as at a handover: each
-    adds to what it finds there what it has not added yet.
+    adds to what it finds there what it has not added yet.  The file has a
+    place for each month, so that a clock which is wrong for a while, as a
+    small machine's is until it has asked for the time, wipes nothing out.
     """
 
     def __init__(self) -> None:
         self._month = ""
+        self._is_read = False
         self._found: Counter[str] = Counter()
         self._own: Counter[str] = Counter()
         self._told: set[str] = set()
 
     @property
     def is_dirty(self) -> bool:
-        """Whether there is something that the file has not."""
-        return bool(self._own)
+        """Whether there is something that the file has not, or may have and was not asked for."""
+        return bool(self._own) or not self._is_read
 
     def spend(self, key: str, size: int, now: float) -> None:
         """``size`` bytes went to a client with this key, "" for none."""
@@ -58,10 +64,13 @@ class MonthlyCounts:
     def merged(self, content: object, now: float) -> dict[str, object]:
         """What the file is to hold, which holds ``content``, whatever that is; say `kept` once it does."""
         self._turn(now)
-        self._found = _read(content, self._month)
-        total = self._found + self._own
-        keys = {name: size for name, size in sorted(total.items()) if name != EVERYBODY}
-        return {"month": self._month, "bytes": total[EVERYBODY], "keys": keys}
+        months = content if isinstance(content, Mapping) else {}
+        self._found = _read(months.get(self._month))
+        self._is_read = True
+        others = sorted(name for name in months if _MONTH.fullmatch(str(name)) and name != self._month)
+        kept = {name: _read(months[name]) for name in others[-(_KEPT_MONTHS - 1) :]}
+        kept[self._month] = self._found + self._own
+        return {name: _written(counts) for name, counts in sorted(kept.items())}
 
     def kept(self) -> None:
         """The file holds what `merged` gave."""
@@ -103,6 +112,7 @@ class MonthlyCounts:
         month = _month(now)
         if month != self._month:
             self._month = month
+            self._is_read = False
             for counts in (self._found, self._own):
                 counts.clear()
             self._told.clear()
@@ -114,9 +124,15 @@ def budgets(access: AccessSettings) -> dict[str, int]:
     return {name: size for name, size in {EVERYBODY: access.everybody.budget, **named}.items() if size}
 
 
-def _read(content: object, month: str) -> Counter[str]:
-    """The counts of a file; none where it is of another month, or no file of ours."""
-    if not isinstance(content, Mapping) or content.get("month") != month:
+def _written(counts: Counter[str]) -> dict[str, object]:
+    """A month's counts, as a file has them."""
+    keys = {name: size for name, size in sorted(counts.items()) if name != EVERYBODY}
+    return {"bytes": counts[EVERYBODY], "keys": keys}
+
+
+def _read(content: object) -> Counter[str]:
+    """A month's counts of a file; none where it has none, or is no file of ours."""
+    if not isinstance(content, Mapping):
         return Counter()
     keys = content.get("keys")
     found = {**(keys if isinstance(keys, Mapping) else {}), EVERYBODY: content.get("bytes")}

@@ -96,25 +96,32 @@ class Quota:
         self._spent.pop(key, None)
 
 
-class RelayCounter:
-    """Bodies on their way, or what else is ``counted``: in all and by `docxy.policy.addresses.bucket`."""
+class _Places:
+    """What is taken of a limit in all; each client's own is counted beside it."""
 
-    def __init__(self, limit_total: int, limit_per_client: int, counted: str = "transfers") -> None:
-        self._counted = counted
+    def __init__(self, limit_total: int) -> None:
         self._limit_total = limit_total
-        self._limit_per_client = limit_per_client
-        self._running: Counter[str] = Counter()
         self._total = 0
 
     @property
     def active(self) -> int:
-        """Relays taken and not yet released."""
+        """What was taken and not yet released."""
         return self._total
 
     @property
     def limit(self) -> int:
         """How many there may be."""
         return self._limit_total
+
+
+class RelayCounter(_Places):
+    """Bodies on their way, or what else is ``counted``: in all and by `docxy.policy.addresses.bucket`."""
+
+    def __init__(self, limit_total: int, limit_per_client: int, counted: str = "transfers") -> None:
+        super().__init__(limit_total)
+        self._counted = counted
+        self._limit_per_client = limit_per_client
+        self._running: Counter[str] = Counter()
 
     def set_limits(self, total: int, per_client: int) -> None:
         """Count against these from now on; what was taken stays."""
@@ -154,7 +161,7 @@ class RelayCounter:
             self.release(bucket)
 
 
-class ConnectionCounter:
+class ConnectionCounter(_Places):
     """
     Open connections, in all and for each client.
 
@@ -164,19 +171,9 @@ class ConnectionCounter:
     """
 
     def __init__(self, limit_total: int, limit_per_client: int) -> None:
+        super().__init__(limit_total)
         self._open: Counter[str] = Counter()
-        self._total = 0
         self.set_limits(limit_total, limit_per_client)
-
-    @property
-    def active(self) -> int:
-        """Connections taken and not yet released."""
-        return self._total
-
-    @property
-    def limit(self) -> int:
-        """How many there may be."""
-        return self._limit_total
 
     def set_limits(self, total: int, per_client: int) -> None:
         """Count against these from now on; what was taken stays."""

@@ -100,21 +100,22 @@ class Rates:
         for pair in self._clients.values():
             _change(pair, access.client, now)
 
-    def admit(self, client: str, key: str, now: float) -> None:
+    def admit(self, client: str, key: str, now: float, *, is_stranger: bool = False) -> None:
         """
         Count one request of a `docxy.policy.addresses.bucket` with a key, "" for none.
 
+        A stranger, who shows no secret where there is one, takes nothing from what is for all.
         Raises a 429 `RegistryError` that tells how long to wait, and counts nothing then.
         """
-        found = [(whose, pair.requests) for whose, pair in self._pairs(client, key, now)]
+        pairs = self._pairs(client, key, now, is_stranger=is_stranger)
+        found = [(whose, pair.requests) for whose, pair in pairs]
         buckets = [(whose, bucket) for whose, bucket in found if bucket is not None]
-        for whose, bucket in buckets:
-            seconds = bucket.wait(1, now)
-            if seconds > 0:
-                raise TOOMANYREQUESTS.error(
-                    f"too many requests a minute from {_WHOSE[whose]}; wait, or ask the operator for more",
-                    headers=(("Retry-After", str(min(MAX_WAIT, ceil(seconds)))),),
-                ).because("requests")
+        seconds, whose = max(((bucket.wait(1, now), whose) for whose, bucket in buckets), default=(0, ""))
+        if seconds > 0:
+            raise TOOMANYREQUESTS.error(
+                f"too many requests a minute from {_WHOSE[whose]}; wait, or ask the operator for more",
+                headers=(("Retry-After", str(min(MAX_WAIT, ceil(seconds)))),),
+            ).because("requests")
         for _, bucket in buckets:
             bucket.draw(1, now)
 
@@ -123,8 +124,11 @@ class Rates:
         buckets = tuple(pair.bytes for _, pair in self._pairs(client, key, now) if pair.bytes is not None)
         return Pace(buckets) if buckets else None
 
-    def _pairs(self, client: str, key: str, now: float) -> Iterator[tuple[str, _Pair]]:
-        yield "everybody", self._everybody
+    def _pairs(
+        self, client: str, key: str, now: float, *, is_stranger: bool = False
+    ) -> Iterator[tuple[str, _Pair]]:
+        if not is_stranger:
+            yield "everybody", self._everybody
         if key in self._keys:
             yield "key", self._keys[key]
         if self._access.client != Allotment():

@@ -7,7 +7,7 @@ Owns the keys' uniqueness and the warning of a mirror that is open to all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from docxy.settings import forms
 from docxy.settings.forms import Malformed, shown
@@ -104,11 +104,18 @@ def is_guarded(settings: Settings) -> bool:
 
 
 def access_warnings(settings: Settings) -> Iterator[str]:
-    """A warning where everybody may pull who reaches a listener that strangers may reach."""
-    if is_guarded(settings):
-        return
-    reached = [one for one in settings.server.listen if not forms.is_private(interface_of(one))]
-    if reached:
+    """The `open_warnings` on listeners whose addresses the settings tell."""
+    return open_warnings(settings, ((one, interface_of(one)) for one in settings.server.listen))
+
+
+def open_warnings(settings: Settings, listeners: Iterable[tuple[str, str | None]]) -> Iterator[str]:
+    """
+    A warning where everybody may pull who reaches a listener that strangers may reach.
+
+    Each has its address, empty for all of them; None where it has none, or it is not known.
+    """
+    reached = [one for one, address in listeners if not forms.is_private(address)]
+    if reached and not is_guarded(settings):
         yield (
             f"server.listen: everybody who reaches {', '.join(reached)} may pull, at your cost; "
             'set server.secret_path or access.allow, which is ["0.0.0.0/0", "::/0"] where that is meant'

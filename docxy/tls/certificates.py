@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -44,6 +44,11 @@ class CertificatePair:
     names: tuple[str, ...]
     not_after: datetime
     warnings: tuple[str, ...] = ()
+
+    @property
+    def life(self) -> timedelta:
+        """How long the leaf is valid in all."""
+        return self.not_after - self.chain[0].not_valid_before_utc
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from docxy.policy.hosts import parse_host
 from docxy.settings.values import SettingsError
@@ -63,10 +63,15 @@ class Coming:
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """When the certificate for ``names`` ends; ``lasting`` where only a restart shows another one."""
+    """
+    When the certificate for ``names`` ends, of which ``life`` in all.
+
+    ``lasting`` where only a restart shows another one.
+    """
 
     files: PairFiles
     not_after: datetime
+    life: timedelta
     lasting: bool
     names: tuple[str, ...] = ()
 
@@ -118,13 +123,14 @@ class Certificates:
         return creator
 
     def _add_coming(self, files: PairFiles, coming: Coming) -> ReloadableCreator:
-        state = _state(files)
+        state, refused = _state(files), None
         try:
-            pair, awaited = load_files(files, now=self.now()), False
-        except SettingsError:
-            pair, awaited = coming.stand_in(), True
+            pair = load_files(files, now=self.now())
+        except SettingsError as error:
+            pair, refused = coming.stand_in(), str(error)
         creator = server_creator(pair, coming.proof)
-        self._all.append(_Shown(creator, files, False, state, state, awaited=awaited))
+        # What is refused is judged again: a clock that was wrong at the start may be set right.
+        self._all.append(_Shown(creator, files, False, state, state, refused, awaited=refused is not None))
         return creator
 
     @property
@@ -141,11 +147,16 @@ class Certificates:
         """
         Show the settings' pair as its files are by now, where they are there and have changed.
 
-        :raises SettingsError: it cannot serve; the old one stays.
+        :raises SettingsError: it cannot serve, for a reason that was not told yet; the old one stays.
         """
         for one in self._renewable():
             if one.creator is self.default and (_state(one.files) != one.judged or one.refused is not None):
-                one.renew(self.now())
+                known = one.refused
+                try:
+                    one.renew(self.now())
+                except SettingsError as error:
+                    if str(error) != known:
+                        raise
 
     def names(self) -> tuple[str, ...]:
         """The names of all of them."""
@@ -165,7 +176,7 @@ class Certificates:
     def expiries(self) -> list[Expiry]:
         """When each of them ends; what stands in for another does not count."""
         pairs = ((one, one.creator.pair) for one in self._all if not one.awaited)
-        return [Expiry(one.files, pair.not_after, one.lasting, pair.names) for one, pair in pairs]
+        return [Expiry(one.files, pair.not_after, pair.life, one.lasting, pair.names) for one, pair in pairs]
 
     def seconds_left(self) -> float | None:
         """Until the first of them ends, negative after that; None where there is none."""

@@ -18,15 +18,15 @@ Change = Callable[[object], object]
 """Makes the new content of the old one, which is None where there is none, or none of ours."""
 
 
-def change(path: str, made: Change) -> None:
+def change(path: str, made: Change, *, wait: bool = False) -> None:
     """
     Replace the file's content by what ``made`` makes of it; with mode 640.
 
-    Raises `OSError`: also where another process is at it just now.
+    Raises `OSError`: also where another process is at it just now, unless it is to ``wait`` for that.
     """
     folder = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(folder, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         text = json.dumps(made(_read(path))).encode("ascii")
         _replace(path, text + b"\n")
     finally:

@@ -52,9 +52,13 @@ class Usage:
 
     # Of one client
 
-    def admit(self, client: str, key: str) -> None:
-        """Count a request of a client's `docxy.policy.addresses.bucket`, or raise a 429 `RegistryError`."""
-        self._rates.admit(client, key, self._clock.seconds())
+    def admit(self, client: str, key: str, *, is_stranger: bool = False) -> None:
+        """
+        Count a request of a client's `docxy.policy.addresses.bucket`, or raise a 429 `RegistryError`.
+
+        A stranger shows no secret where there is one.
+        """
+        self._rates.admit(client, key, self._clock.seconds(), is_stranger=is_stranger)
 
     def check_budget(self, key: str) -> None:
         """Raise a 503 `RegistryError` where no more may be sent this month."""
@@ -93,7 +97,7 @@ class Usage:
         if self._looks.running:
             self._looks.stop()
         self._settle()
-        self._keep()
+        self._keep(wait=True)
 
     def _look(self) -> None:
         self._settle()
@@ -102,13 +106,14 @@ class Usage:
         if self._counts.is_dirty and self._clock.seconds() - self._kept_at >= KEEP:
             self._keep()
 
-    def _keep(self) -> None:
-        """Bring counts and file together; say once why that cannot be."""
+    def _keep(self, *, wait: bool = False) -> None:
+        """Bring counts and file together; say once why that cannot be.  To ``wait`` is for the end."""
         if not budgets(self._access):
             return
         self._kept_at = self._clock.seconds()
         try:
-            state.change(self._access.state, lambda old: self._counts.merged(old, self._clocks.wall()))
+            now = self._clocks.wall()
+            state.change(self._access.state, lambda old: self._counts.merged(old, now), wait=wait)
         except BlockingIOError:
             return  # another process is at it: a moment later is as good
         except OSError as error:

@@ -72,7 +72,8 @@ class Front:
         client = self.client(request)
         self._networks.admit(client)
         if self._usage is not None and request.path not in self._own_pages:
-            self._usage.admit(bucket(client), self._secret.key_in(request.path))
+            key = self._secret.key_in(request.path)
+            self._usage.admit(bucket(client), key, is_stranger=not self.shows_secret(request))
 
     def shows_secret(self, request: MirrorRequest) -> bool:
         """Whether the client may know what there is: it shows a secret path, or there is none."""

@@ -71,7 +71,7 @@ class Traffic:
         """These are the upstreams of the settings."""
         self._upstreams = tuple(upstreams)
         for name in self._upstreams:
-            self._metrics.sent(name, "relay", 0)  # a rate begins at 0, not at the first pull
+            self._metrics.expected(name)
 
     def begin(self, served: InService) -> None:
         """A request is being served from now on."""

@@ -93,8 +93,4 @@ class ServiceCase(SynchronousTestCase):
 
     def said(self, level: str) -> list[str]:
         """What docxy.daemon has logged at this level."""
-        return [
-            str(event["log_format"]).format(**event)
-            for event in self.logged.events
-            if event.get("log_namespace") == "docxy.daemon" and event["log_level"].name == level
-        ]
+        return self.logged.said("docxy.daemon", level)

@@ -94,8 +94,7 @@ class AllowanceTests(PullTests):
 
     def said(self) -> list[str]:
         """What the log says."""
-        events = [one for one in self.logged.events if one["log_namespace"] == "docxy.asking"]
-        return [str(one["log_format"]).format(**one) for one in events]
+        return self.logged.said("docxy.asking")
 
     def test_noted(self) -> None:
         """What is left of docxy's own access is kept, and said in the log once it is little."""

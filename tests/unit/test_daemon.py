@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver
 
 from docxy import daemon
+from docxy.handover import Command
 from docxy.settings.values import LogSettings
 from tests.unit.notify_rig import Systemd
 from tests.unit.service_rig import ServiceCase, settings
@@ -37,6 +38,15 @@ class LifeTests(ServiceCase):
         self.assertRegex(line, r"docxy \S+ mirrors docker.io on tcp:5000:interface=127.0.0.1")
         self.assertIn("be careful", self.said("warn"))
         self.assertEqual(self.reactor.threads, daemon.LOOKUP_THREADS)
+
+    def test_pidfile(self) -> None:
+        """With root's rights still the pidfile is made one that the service's user can read."""
+        pidfile = self.folder() / "pid"
+        pidfile.write_text(str(os.getpid()))
+        pidfile.chmod(0o600)
+        self.patch(self.service._succession, "_command", Command(("twistd",), "/", str(pidfile)))
+        self.service.privilegedStartService()
+        self.assertEqual(pidfile.stat().st_mode & 0o777, 0o644)
 
     def test_drain_idle(self) -> None:
         """Without connections the end comes at once, and no clock runs on."""

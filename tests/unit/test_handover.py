@@ -16,7 +16,6 @@ from docxy.handover import (
     Command,
     Handover,
     NotHandedOver,
-    Pidfile,
     reason_of,
     this_command,
 )
@@ -43,40 +42,6 @@ class CommandTests(SynchronousTestCase):
         """Whatever else embeds the service is not started once more."""
         self.assertIsNone(this_command(["pytest", "tests/unit"]))
         self.assertIsNone(this_command(["pytest", "--version-of-another"]))
-
-
-class PidfileTests(HandoverCase):
-    """Whose the pidfile is."""
-
-    def test_back(self) -> None:
-        """It makes room, and takes its place again from who failed."""
-        pidfile = Pidfile(str(self.pidfile))
-        pidfile.step_aside()
-        self.assertEqual(self.files(), ["docxy.pid.old"])
-        self.pidfile.write_text("1")
-        pidfile.come_back()
-        self.assertEqual((self.files(), self.pidfile.read_text()), (["docxy.pid"], str(os.getpid())))
-        pidfile.come_back()
-        self.assertEqual(self.files(), ["docxy.pid"])
-
-    def test_given_up(self) -> None:
-        """It is gone, and twistd does not remove the other's at the end."""
-        pidfile = Pidfile(str(self.pidfile))
-        pidfile.step_aside()
-        self.pidfile.write_text("1")
-        pidfile.give_up()
-        self.assertEqual(self.files(), ["docxy.pid"])
-        self.assertIsNot(UnixApplicationRunner.removePID, self.remove_pid)
-
-    def test_not_ours(self) -> None:
-        """Another's pidfile stays, and so does none."""
-        self.pidfile.write_text("1")
-        for path in (str(self.pidfile), str(self.folder / "none"), ""):
-            pidfile = Pidfile(path)
-            pidfile.step_aside()
-            pidfile.come_back()
-            pidfile.give_up()
-        self.assertEqual(self.files(), ["docxy.pid"])
 
 
 class HandoverTests(HandoverCase):

@@ -51,8 +51,15 @@ class SuccessionTests(HandoverCase):
 
     def said(self) -> list[str]:
         """What was logged."""
-        events = [event for event in self.logged.events if event.get("log_namespace") == "docxy.handover"]
-        return [str(event["log_format"]).format(**event) for event in events]
+        return self.logged.said("docxy.handover")
+
+    def test_prepared(self) -> None:
+        """Before it may become another user's process its pidfile is one that this one can read."""
+        self.pidfile.chmod(0o600)
+        Succession(self.reactor, Inheritance(), [], self.notifier).prepare()
+        self.assertEqual(self.pidfile.stat().st_mode & 0o777, 0o600)
+        self.succession.prepare()
+        self.assertEqual(self.pidfile.stat().st_mode & 0o777, 0o644)
 
     def test_handed_over(self) -> None:
         """Once the successor serves, nothing more is accepted, and the reactor stops."""

@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from docxy.interfaces import IMetrics
-from docxy.metrics import Metrics, Values
+from docxy.metrics import ENDED, MENDED, REFUSED, Metrics, Values
 from tests.unit.metrics_rig import lines
 
 NAMES = {
@@ -62,6 +62,24 @@ class MetricsTests(SynchronousTestCase):
             ],
         )
 
+    def test_expected(self) -> None:
+        """What the settings name is shown from the start: who watches sees no increase in a first 1."""
+        self.metrics.expected("ghcr.io")
+        told = self.metrics.shown("")[1].decode().splitlines()
+        for line in (
+            'docxy_bytes_total{source="relay",upstream="ghcr.io"} 0.0',
+            *(f'docxy_resumes_total{{cause="{cause}",upstream="ghcr.io"}} 0.0' for cause in MENDED),
+            *(f'docxy_broken_total{{cause="{cause}",upstream="ghcr.io"}} 0.0' for cause in ENDED),
+            *(f'docxy_refusals_total{{cause="{cause}"}} 0.0' for cause in REFUSED),
+        ):
+            self.assertIn(line, told)
+        self.metrics.resumed("ghcr.io", "reset", 1)
+        self.metrics.expected("ghcr.io")
+        self.assertEqual(
+            lines(self.metrics, "docxy_resumes"),
+            ['docxy_resumes_total{cause="reset",upstream="ghcr.io"} 1.0'],
+        )
+
     def test_seconds(self) -> None:
         """Times are counted into buckets that reach to what clients wait at most."""
         for seconds in (0.03, 24.0):
@@ -107,10 +125,11 @@ class MetricsTests(SynchronousTestCase):
 
     def test_forms(self) -> None:
         """Who asks for OpenMetrics gets it, everybody else the text format."""
-        content_type, content = self.metrics.shown("application/openmetrics-text; version=1.0.0")
-        self.assertTrue(content_type.startswith("application/openmetrics-text; "))
-        self.assertTrue(content.endswith(b"# EOF\n"))
-        for accept in ("", "*/*", "text/html", "\xff"):
+        for version in ("; version=1.0.0", ";version=1.0.0;escaping=allow-utf-8;q=0.6", "; version=abc", ""):
+            content_type, content = self.metrics.shown(f"text/html, Application/OpenMetrics-Text{version}")
+            self.assertEqual(content_type, "application/openmetrics-text; version=1.0.0; charset=utf-8")
+            self.assertTrue(content.endswith(b"# EOF\n"))
+        for accept in ("", "*/*", "text/html", "\xff", "text/plain; version=abc; escaping=x"):
             content_type, content = self.metrics.shown(accept)
             self.assertTrue(content_type.startswith("text/plain; "), accept)
             self.assertNotIn(b"# EOF", content)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from docxy.metrics import ENDED, MENDED, REFUSED
 from docxy.settings.values import AdminSettings
 from tests.unit.service_rig import ServiceCase, settings
 
@@ -46,6 +47,20 @@ class MonitoringTests(ServiceCase):
         page = (FOLDER.parent / "monitoring.rst").read_text(encoding="utf-8")
         own = {re.sub("_(bucket|sum|count)$", "", name) for name in self.known() if name.startswith("docxy_")}
         self.assertEqual({name for name in own if f"``{name}" not in page}, set())
+
+    def test_causes(self) -> None:
+        """The causes that begin at 0 are those that the code names, and each stands in the documentation."""
+        code = {
+            path: path.read_text(encoding="utf-8") for path in (FOLDER.parents[1] / "docxy").rglob("*.py")
+        }
+        whole = "".join(code.values())
+        self.assertEqual(set(re.findall(r'\.because\("(\w+)"\)', whole)), set(REFUSED))
+        upstream = "".join(text for path, text in code.items() if path.parent.name == "upstream")
+        mended = set(re.findall(r'_(?:mend|give_up)\("(\w+)", ', upstream))
+        mended |= set(re.findall(r'return \(?"(\w+)", f"it sent', upstream))
+        self.assertEqual(mended, set(MENDED))
+        page = (FOLDER.parent / "monitoring.rst").read_text(encoding="utf-8")
+        self.assertEqual({cause for cause in (*ENDED, *REFUSED) if f"``{cause}``" not in page}, set())
 
     def test_dashboard(self) -> None:
         """Panels have numbers and places of their own."""

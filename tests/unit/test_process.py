@@ -2,7 +2,9 @@
 
 import io
 import os
+import pwd
 import sys
+from tempfile import TemporaryDirectory
 
 from twisted.internet import defer
 from twisted.logger import LogLevel
@@ -10,7 +12,7 @@ from twisted.python import failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy import __version__
-from docxy.process import GivenUp, give_up, twistd_options, versions
+from docxy.process import GivenUp, as_group, give_up, group_to_be, twistd_options, versions
 from tests.unit.web.rig import Logged
 
 
@@ -39,6 +41,45 @@ class OptionsTests(SynchronousTestCase):
         """What is no twistd's command line has no options."""
         self.assertIsNone(twistd_options(["pytest", "--no-such-option"]))
         self.assertIsNone(twistd_options(["twistd", "--help"]))
+
+
+class GroupTests(SynchronousTestCase):
+    """The group that the service will have."""
+
+    def test_given(self) -> None:
+        """It is the one of --gid, or the main one of --uid; without both, and for no user's number, none."""
+        root = pwd.getpwuid(0)
+        for flags, gid in (
+            ((), None),
+            (("--gid=7",), 7),
+            (("--uid=0",), root.pw_gid),
+            (("--uid=root", "--gid=7"), 7),
+            (("--uid=2000000000",), None),
+            (("--no-such-option",), None),
+        ):
+            self.assertEqual(group_to_be(["twistd", *flags, "docxy"]), gid, flags)
+
+    def test_as_group(self) -> None:
+        """Files are that group's meanwhile, and as before in the end, whatever went wrong."""
+        before = os.getegid()
+
+        def fail(gid: int | None) -> None:
+            with as_group(gid), TemporaryDirectory() as folder:
+                self.assertIn(os.stat(folder).st_gid, (before, gid))
+                os.rmdir(folder)
+                os.stat(folder)
+
+        for gid in (None, before, max(os.getgroups(), default=before)):
+            self.assertRaises(FileNotFoundError, fail, gid)
+            self.assertEqual(os.getegid(), before)
+
+    def test_not_root(self) -> None:
+        """Who is not root keeps its group, and is not refused."""
+        changed: list[int] = []
+        self.patch(os, "geteuid", lambda: 1000)
+        self.patch(os, "setegid", changed.append)
+        with as_group(os.getegid() + 1):
+            self.assertEqual(changed, [])
 
 
 class GiveUpTests(SynchronousTestCase):

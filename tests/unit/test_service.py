@@ -115,6 +115,8 @@ class AdminTests(ServiceCase):
         self.assertIn('docxy_requests_total{kind="other",status="200",upstream="none"} 1.0\n', told)
         self.assertIn('docxy_relays_active{upstream="docker.io"} 0.0\n', told)
         self.assertRegex(told, r"\ndocxy_certificate_expiry_seconds \d")
+        for severity in ("warning", "error"):
+            self.assertIn(f'docxy_certificates_ending{{severity="{severity}"}} 0.0\n', told)
         self.assertIn(f'version="{__version__}"', told)
         status = self.connect(1).get("/status").json
         self.assertEqual([one["name"] for one in status["upstreams"]], ["docker.io"])

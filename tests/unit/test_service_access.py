@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from dataclasses import replace
+
+from twisted.internet import endpoints
+from twisted.python.systemd import ListenFDs
 
 from docxy.settings.forms import network
 from docxy.settings.values import AccessSettings, AdminSettings, Allotment, KeySettings
@@ -42,6 +47,19 @@ class AccessTests(ServiceCase):
             self.assertIn(line, told)
         built._wired.usage.end()
         self.assertIn(f'"bytes": {len(page)}', path.read_text())
+
+    def test_inherited(self) -> None:
+        """A mirror is open to all on a socket of systemd's, too, whose address only the socket tells."""
+        found = settings()
+        found = replace(found, server=replace(found.server, listen=("systemd:domain=INET:index=0",)))
+        for more, expected in ((AccessSettings(), 1), (AccessSettings(allow=(network("192.0.2.7"),)), 0)):
+            with socket.create_server(("127.0.0.1", 0)) as listening:
+                handed = ListenFDs([os.dup(listening.fileno())], ("web",))
+                self.patch(endpoints._SystemdParser, "_sddaemon", handed)
+                self.build(replace(found, access=more)).startService()
+            warned = [one for one in self.said("warn") if one.startswith("server.listen")]
+            self.assertEqual(len(warned), expected)
+            self.logged.events.clear()
 
     def test_other_listeners(self) -> None:
         """Neither redirects nor the admin listener are bounded, nor closed by networks."""

@@ -78,8 +78,8 @@ class CertificateTests(MachineCase):
         self.assertIn("3.example.com and 5 more;", self.certified(self.served(*names))[0].text)
 
     def test_ends_soon(self) -> None:
-        """Two weeks before its end it is a warning, in its last days it is wrong."""
-        for days, mark in ((10, Mark.WARNING), (2, Mark.FAILED)):
+        """Some time before its end it is a warning, in its last days it is wrong, by its life."""
+        for days, mark in ((0.3, Mark.WARNING), (0.1, Mark.FAILED)):
             found = self.certified(self.served("mirror.example.com", days=days))[0]
             self.assertEqual((found.mark, bool(found.remedy)), (mark, True))
 

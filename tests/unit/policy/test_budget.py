@@ -29,7 +29,8 @@ ACCESS = AccessSettings(everybody=Allotment(budget=1000), keys=(ALICE, BOB))
 json = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["month", "bytes", "keys", "x"]), inner)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["2026-11", "2026-10", "bytes", "keys", "x"]), inner)
     ),
     max_leaves=8,
 )
@@ -110,14 +111,37 @@ class MonthlyCountsTests(SynchronousTestCase):
         self.counts.spend("", 7, NOW)
         self.assertTrue(self.counts.is_dirty)
         content = self.keep(self.counts, None)
-        self.assertEqual(content, {"month": "2026-11", "bytes": 12, "keys": {"alice": 5}})
+        self.assertEqual(content, {"2026-11": {"bytes": 12, "keys": {"alice": 5}}})
         self.assertFalse(self.counts.is_dirty)
         after = MonthlyCounts()
         self.assertEqual(self.keep(after, content), content)
         self.assertEqual((after.spent(EVERYBODY, NOW), after.spent("alice", NOW)), (12, 5))
-        self.assertEqual(
-            self.keep(MonthlyCounts(), content, NEXT), {"month": "2026-12", "bytes": 0, "keys": {}}
-        )
+
+    def test_months(self) -> None:
+        """The last twelve months are kept, each as it ended."""
+        content: object = None
+        for number in range(14):
+            now = moment(f"{2026 + number // 12}-{number % 12 + 1:02}-15T00:00:00")
+            self.counts.spend("", number + 1, now)
+            content = self.keep(self.counts, content, now)
+        assert isinstance(content, dict)
+        self.assertEqual(list(content)[0::11], ["2026-03", "2027-02"])
+        self.assertEqual([month["bytes"] for month in content.values()], list(range(3, 15)))
+
+    def test_wrong_clock(self) -> None:
+        """A clock that is wrong at first costs no month its counts; put right, it finds them."""
+        self.counts.spend("alice", 100, NOW)
+        content = self.keep(self.counts, None)
+        for wrong in (0.0, NOW + 10 * 366 * 86_400):
+            after = MonthlyCounts()
+            after.spend("", 7, wrong)
+            content = self.keep(after, content, wrong)
+            self.assertFalse(after.is_dirty)
+            after.check("bob", ACCESS, NOW)
+            self.assertTrue(after.is_dirty)
+            content = self.keep(after, content)
+            self.assertEqual(after.spent("alice", NOW), 100)
+            self.assertRaises(RegistryError, after.check, "alice", ACCESS, NOW)
 
     def test_not_kept(self) -> None:
         """What could not be written is counted all the same, and once."""
@@ -142,8 +166,8 @@ class MonthlyCountsTests(SynchronousTestCase):
     def test_strange(self) -> None:
         """Numbers that are none count nothing."""
         for value in (-1, True, "5", 1.5, 1 << 70, None):
-            content = {"month": "2026-11", "bytes": value, "keys": {"alice": value, "bob": 3}}
-            self.keep(self.counts, content)
+            content = {"2026-11": {"bytes": value, "keys": {"alice": value, "bob": 3}}, "2026-1x": 1, "y": 2}
+            self.assertEqual(list(self.counts.merged(content, NOW)), ["2026-11"])
             found = [self.counts.spent(name, NOW) for name in (EVERYBODY, "alice", "bob")]
             self.assertEqual(found, [0, 0, 3], value)
 

@@ -142,6 +142,30 @@ class RatesTests(SynchronousTestCase):
         rates.admit("192.0.2.2", "", 60)
         self.assertEqual(rates._clients["192.0.2.2"].requests.wait(1, 60), 0)  # type: ignore[union-attr]  # it has one
 
+    def test_stranger(self) -> None:
+        """Who shows no secret has a minute as a client, and none of that of all."""
+        rates = Rates(AccessSettings(everybody=Allotment(requests=1), client=Allotment(requests=2)), 0)
+        for _ in range(2):
+            rates.admit("192.0.2.1", "", 0, is_stranger=True)
+        error = self.assertRaises(RegistryError, rates.admit, "192.0.2.1", "", 0, is_stranger=True)
+        self.assertIn("your address", error.message)
+        rates.admit("192.0.2.2", "", 0)
+        self.assertIn("all clients", self.refused(rates, "192.0.2.2", "", 0)[0])
+
+    def test_longest_wait(self) -> None:
+        """Of several that are used up the longest wait is told, so that nobody comes back in vain."""
+        access = AccessSettings(everybody=Allotment(requests=4), client=Allotment(requests=3), keys=(ALICE,))
+        rates = Rates(access, 0)
+        for _ in range(2):
+            rates.admit("192.0.2.1", "alice", 0)
+        rates.admit("192.0.2.1", "", 0)
+        rates.admit("192.0.2.2", "", 0)
+        text, seconds = self.refused(rates, "192.0.2.1", "alice", 0)
+        self.assertIn("your key", text)
+        self.assertEqual(seconds, "30")
+        self.assertEqual(self.refused(rates, "192.0.2.1", "", 0)[1], "20")
+        self.assertEqual(self.refused(rates, "192.0.2.2", "", 0)[1], "15")
+
     def test_shared_pace(self) -> None:
         """The transfers of one client share a bucket; a key adds its own."""
         rates = Rates(AccessSettings(client=Allotment(rate=1000), keys=(ALICE,)), 0)

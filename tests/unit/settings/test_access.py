@@ -6,7 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from docxy.settings.access import MAX_KEYS, interface_of
+from docxy.settings.access import MAX_KEYS, interface_of, open_warnings
 from docxy.settings.forms import network
 from docxy.settings.reader import read
 from docxy.settings.values import AccessSettings, Allotment, KeySettings, SettingsError
@@ -166,6 +166,15 @@ class OpenTests(SynchronousTestCase):
         ):
             self.assertFalse(self.warned("tcp:5000", **more), more)
         self.assertTrue(self.warned("tcp:5000", access={"deny": "192.0.2.7", "budget": "1 GB"}))
+
+    def test_inherited(self) -> None:
+        """What is known of a listener only once it is there is judged in the same way."""
+        found = read({"server": {"listen": "systemd:domain=INET:index=0"}})
+        for address, expected in (("0.0.0.0", 1), ("::", 1), ("8.8.8.8", 1), ("127.0.0.1", 0), (None, 0)):
+            warnings = list(open_warnings(found, [("systemd:domain=INET:index=0", address)]))
+            self.assertEqual(len(warnings), expected, address)
+        guarded = read({"access": {"key": [KEY]}})
+        self.assertEqual(list(open_warnings(guarded, [("systemd:domain=INET:index=0", "::")])), [])
 
     def test_interface(self) -> None:
         """The interface is read in each form of an endpoint."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from OpenSSL import SSL
@@ -87,6 +89,7 @@ class CertificatesTests(CertificatesCase):
         """The end of each is known, and the seconds until the first of them."""
         ends = [(expiry.files, expiry.lasting) for expiry in self.known.expiries()]
         self.assertEqual(ends, [(self.settings, False), (self.own, False)])
+        self.assertEqual({expiry.life for expiry in self.known.expiries()}, {timedelta(days=31)})
         left = (min(expiry.not_after for expiry in self.known.expiries()) - NOW).total_seconds()
         self.assertEqual(self.known.seconds_left(), left)
         self.assertIsNone(Certificates(lambda: NOW).seconds_left())
@@ -171,10 +174,24 @@ class ComingTests(CertificatesCase):
         self.assertIs(Certificates(lambda: later, self.files, self.coming).awaited, True)
 
     def test_refused(self) -> None:
-        """What cannot serve is told, and the stand-in stays."""
+        """What cannot serve is told once, and the stand-in stays."""
         Path(self.files.cert).write_text("nonsense")
         self.assertRaises(SettingsError, self.known.take)
+        self.known.take()
         self.assertIs(self.shown(), self.stand_in)
+
+    def test_clock_set_right(self) -> None:
+        """One that a wrong clock had refused at the start is taken once the clock is right."""
+        self.obtain("obtained.example")
+        looks: tuple[Callable[[Certificates], object], ...] = (Certificates.take, Certificates.look)
+        for look in looks:
+            now = [NOW - timedelta(days=9000)]
+            known = Certificates(partial(now.__getitem__, 0), self.files, self.coming)
+            look(known)
+            self.assertTrue(known.awaited)
+            now[0] = NOW
+            look(known)
+            self.assertFalse(known.awaited)
 
     def test_reload(self) -> None:
         """A reload takes it as well, and does not complain that it is not there yet."""

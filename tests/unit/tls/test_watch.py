@@ -74,11 +74,7 @@ class WatchCase(SynchronousTestCase):
 
     def said(self, level: str = "error") -> list[str]:
         """What was logged at this level."""
-        return [
-            str(event["log_format"]).format(**event)
-            for event in self.logged.events
-            if event.get("log_namespace") == "docxy.tls.watch" and event["log_level"].name == level
-        ]
+        return self.logged.said("docxy.tls.watch", level)
 
 
 class TakeoverTests(WatchCase):
@@ -180,9 +176,9 @@ class ExpiryTests(WatchCase):
     """Certificates that nobody renews."""
 
     def test_said(self) -> None:
-        """A warning comes from 14 days before the end, an error from 3, each once a day."""
+        """A warning comes before the end of this one, of 31 days, and an error from 3, each once a day."""
         [expiry] = self.certificates.expiries()
-        for days, warned, urged in ((15, 0, 0), (13, 1, 0), (13, 1, 0), (2, 1, 1), (1, 1, 2)):
+        for days, warned, urged in ((8, 0, 0), (7, 1, 0), (7, 1, 0), (2, 1, 1), (1, 1, 2)):
             self.now = expiry.not_after - timedelta(days=days)
             self.pass_time(LOOK)
             self.assertEqual((len(self.said("warn")), len(self.said())), (warned, urged))

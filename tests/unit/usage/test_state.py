@@ -6,6 +6,7 @@ import fcntl
 import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Event, Thread
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -72,3 +73,27 @@ class StateTests(SynchronousTestCase):
         fcntl.flock(folder, fcntl.LOCK_EX)
         self.assertRaises(BlockingIOError, self.change, 1)
         self.assertEqual(self.found, [])
+
+    def test_waits(self) -> None:
+        """Who is to wait for the other process writes once that is done."""
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        order: list[str] = []
+
+        def made(old: object) -> object:
+            order.append("changed")
+            return 1
+
+        begun = Event()
+
+        def work() -> None:
+            begun.set()
+            change(str(self.path), made, wait=True)
+
+        thread = Thread(target=work)
+        thread.start()
+        begun.wait()
+        order.append("done")
+        os.close(folder)
+        thread.join()
+        self.assertEqual((order, self.path.read_text()), (["done", "changed"], "1\n"))

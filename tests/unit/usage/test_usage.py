@@ -8,6 +8,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Thread
 
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
@@ -36,10 +37,11 @@ class UsageTests(SynchronousTestCase):
         self.clock = Clock()
         self.logged = Logged(self)
         self.running: list[int] = []
+        self.start = WALL
 
     def usage(self) -> Usage:
         """That of a process which begins now."""
-        made = Usage(self.access, Clocks(self.clock, lambda: WALL + self.clock.seconds()))
+        made = Usage(self.access, Clocks(self.clock, lambda: self.start + self.clock.seconds()))
 
         def settle() -> None:
             if self.running:
@@ -55,8 +57,8 @@ class UsageTests(SynchronousTestCase):
         ]
 
     def kept(self) -> object:
-        """Bytes of all, in the file."""
-        return json.loads(self.path.read_text())["bytes"]
+        """Bytes of all in this month, in the file."""
+        return json.loads(self.path.read_text())["2026-11"]["bytes"]
 
     def test_restart(self) -> None:
         """The next process goes on where the last one stopped."""
@@ -107,6 +109,19 @@ class UsageTests(SynchronousTestCase):
         self.clock.advance(KEEP)
         self.assertEqual((new.spent()[("",)], self.kept()), (15, 15))
 
+    def test_wrong_clock(self) -> None:
+        """A process that begins in a wrong month finds the right one's counts a minute after it is known."""
+        usage = self.usage()
+        usage.sent("alice", 100)
+        usage.end()
+        self.start, right = 0.0, self.start
+        usage = self.usage()
+        usage.check_budget("alice")
+        self.start = right
+        usage.check_budget("alice")
+        self.clock.advance(KEEP)
+        self.assertRaises(RegistryError, usage.check_budget, "alice")
+
     def test_unwritable(self) -> None:
         """Where nothing can be written, it is said once, and the count is in memory."""
         self.access = replace(self.access, state=str(self.path / "deeper"))
@@ -129,6 +144,18 @@ class UsageTests(SynchronousTestCase):
         self.assertEqual((self.kept(), self.said()), (0, []))
         os.close(folder)
         self.clock.advance(KEEP)
+        self.assertEqual(self.kept(), 5)
+
+    def test_taken_at_the_end(self) -> None:
+        """At the end another process is waited for, as no later moment comes."""
+        usage = self.usage()
+        usage.sent("", 5)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        other = Thread(target=os.close, args=[folder])
+        other.start()
+        usage.end()
+        other.join()
         self.assertEqual(self.kept(), 5)
 
     def test_no_budget(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from docxy.settings.forms import network
 from docxy.settings.values import AccessSettings, Allotment, KeySettings
 from docxy.testing import MemoryBody, reply
 from tests.unit.metrics_rig import lines
@@ -169,6 +170,27 @@ class BoundsTests(PacedCase):
         self.assertEqual(self.rig.connect().get("/v2/").status, 401)
         told = lines(self.rig.metrics, "docxy_refusals")
         self.assertEqual(told, ['docxy_refusals_total{cause="requests"} 1.0'])
+
+    def test_behind_proxy(self) -> None:
+        """Behind a trusted proxy each client that it names has its own minute; a forged name is nobody's."""
+        behind = settings(trusted_proxies=(network("10.0.0.0/8"),))
+        self.rig = Rig(replace(behind, access=AccessSettings(client=Allotment(requests=1))))
+        proxy = self.rig.connect("10.0.0.1")
+        for client, status in (("198.51.100.7", 401), ("1.1.1.1, 198.51.100.7", 429), ("198.51.100.8", 401)):
+            self.assertEqual(proxy.get("/v2/", f"X-Forwarded-For: {client}").status, status)
+        self.assertEqual([proxy.get("/v2/").status for _ in range(2)], [401, 429])
+
+    def test_strangers(self) -> None:
+        """Those who guess at a secret, from many addresses, take no request from those who know one."""
+        self.start(everybody=Allotment(requests=2), client=Allotment(requests=2), keys=(ALICE,))
+        for number in range(9):
+            connection = self.rig.connect(f"198.51.100.{number}")
+            came = [connection.get(path).status for path in ("/guess/v2/", BLOB, "/v2/")]
+            self.assertEqual(came, [404, 404, 429])
+        connection = self.rig.connect()
+        paths = ("/alices-path/v2/", "/v2/alices-path/library/alpine/tags/list", "/alices-path/v2/")
+        self.rig.hub.will_answer(reply(404, b"{}"))
+        self.assertEqual([connection.get(path).status for path in paths], [401, 404, 429])
 
     def test_network(self) -> None:
         """The addresses of one IPv6 /64 are one client."""
