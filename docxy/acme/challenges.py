@@ -29,7 +29,7 @@ class Challenges:
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._pending: dict[tuple[str, str], tuple[str, str]] = {}
-        self._certificates: dict[tuple[str, PrivateKey], x509.Certificate] = {}
+        self._certificates: dict[tuple[tuple[str, str], PrivateKey], x509.Certificate] = {}
 
     @contextmanager
     def published(self, kind: str, name: str, key_authorization: str) -> Iterator[None]:
@@ -53,7 +53,8 @@ class Challenges:
         pending = self._pending.get((TLS, sent))
         if pending is None:
             return None
-        made = self._certificates.get((sent, key))
+        made = self._certificates.get((pending, key))
         if made is None:
-            made = self._certificates[sent, key] = proof(key, *pending, self._now())
+            # Kept with what it proves: should the order end meanwhile, the next one's is another.
+            made = self._certificates[pending, key] = proof(key, *pending, self._now())
         return made

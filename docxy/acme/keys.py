@@ -35,6 +35,14 @@ def new_key(key_type: str) -> PrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=int(key_type.removeprefix("rsa")))
 
 
+def type_of(key: PrivateKey) -> str:
+    """The name by which `new_key` makes such a key; empty for others."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return f"rsa{key.key_size}"
+    curve = key.curve if isinstance(key, ec.EllipticCurvePrivateKey) else None
+    return next((name for name, each in _CURVES.items() if isinstance(curve, each)), "")
+
+
 def pem_of(key: PrivateKey) -> bytes:
     """The key as PKCS#8 in PEM, not encrypted."""
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

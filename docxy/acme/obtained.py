@@ -7,6 +7,7 @@ Owns which parts it has.  The library is looked for here, and imported only wher
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ from docxy.acme.state import State
 from docxy.acme.thread import in_thread
 from docxy.interfaces import Clocks
 from docxy.settings.values import AcmeSettings, SettingsError
+from docxy.tls.certificates import CertificatePair, covers, load_files
 from docxy.tls.shown import Certificates, Coming
 
 
@@ -38,7 +40,18 @@ class Obtained:
         self._state = State(settings)
         self.challenges = Challenges(now)
         self.pair = self._state.pair
-        self.coming = Coming(lambda: stand_in(settings.domains, now()), self.challenges.certificate)
+        self._now = now
+        self.coming = Coming(self._meanwhile, self.challenges.certificate)
+
+    def _meanwhile(self) -> CertificatePair:
+        """What is shown until a certificate is there: another authority's if one is good, or a stand-in."""
+        names, now = self._settings.domains, self._now()
+        found = []
+        for files in self._state.others():
+            with suppress(SettingsError):
+                found.append(load_files(files, now=now))
+        good = [pair for pair in found if all(covers(pair.names, name) for name in names)]
+        return max(good, key=lambda pair: pair.not_after) if good else stand_in(names, now)
 
     def renewal(self, reactor: Any, certificates: Certificates, *, by_http: bool) -> Renewal:
         """What looks after it; ``by_http`` where a plain listener can prove names."""

@@ -1,5 +1,5 @@
 """
-What becomes of a try: a certificate, or the reason why there is none.
+What an authority answers: a certificate, the reason why there is none, what it offers.
 
 Knows nothing of the library, which need not be installed.
 """
@@ -15,6 +15,18 @@ class Issued:
 
     chain: bytes
     key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """
+    What an authority's directory says of it (RFC 8555 section 7.1.1).
+
+    ``is_bound``: it makes accounts only for those whom it knows otherwise; ``profiles`` are their names.
+    """
+
+    is_bound: bool
+    profiles: tuple[str, ...]
 
 
 class Refused(Exception):

@@ -11,23 +11,28 @@ from collections.abc import Iterator
 
 import requests
 from acme import errors, messages
+from josepy.errors import Error as JoseError
 
 _MAX_WORDS = 600  # characters of what an authority says
+_MAX_NAMES = 5  # whose failures are told each
 _PREFIX = "urn:ietf:params:acme:error:"
 
 
 EXPECTED = (
     errors.Error,
     requests.exceptions.RequestException,
-    ValueError,
-    KeyError,
-    TypeError,
+    JoseError,
+    ArithmeticError,
     AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
 )
 """
 What the library raises when an authority errs, or is not one.
 
-The last four are its ways of saying that an answer has not the form it should have.
+All from the third on are its ways of saying that an answer has not the form it should have.
 """
 
 
@@ -35,7 +40,8 @@ def problem_of(error: BaseException) -> str:
     """What to tell of an error that is one of `EXPECTED`."""
     if isinstance(error, errors.ValidationError):
         found = [one for authorization in error.failed_authzrs for one in _failed(authorization)]
-        return "; ".join(found) or "an authorization failed, without a reason"
+        more = [f"and {len(found) - _MAX_NAMES} more"] if len(found) > _MAX_NAMES else []
+        return "; ".join([*found[:_MAX_NAMES], *more]) or "an authorization failed, without a reason"
     if isinstance(error, errors.IssuanceError):
         return _told(error.error)
     if isinstance(error, messages.Error):

@@ -14,17 +14,21 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from docxy.settings.values import AcmeSettings, SettingsError
-from docxy.tls.certificates import PairFiles
+from docxy.tls.certificates import PairFiles, load_files
+from docxy.tls.server import make_context
 
 _OTHERS = re.compile(r"[^a-z0-9.-]+")
 _MAX_FILE = 65_536  # bytes
+_PAIR = "certificate.pem"
 
 
 class Busy(Exception):
@@ -36,7 +40,7 @@ class Account:
     """An account at the authority: its URL there, and its private key in PEM."""
 
     url: str
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +59,22 @@ class State:
         self.folder = Path(settings.state)
         name = _OTHERS.sub("_", settings.directory.lower().removeprefix("https://")).strip("_")
         self._own = self.folder / name[:200]
-        self._pair = self._own / "certificate.pem"
+        self._pair = self._own / _PAIR
 
     @property
     def pair(self) -> PairFiles:
         """The certificate's chain and its key, in one file: they never differ."""
-        path = str(self._pair)
-        return PairFiles(path, path, "acme.state", "acme.state")
+        return _in_one(self._pair)
+
+    def others(self) -> list[PairFiles]:
+        """What other authorities have issued."""
+        return [_in_one(path) for path in sorted(self.folder.glob(f"*/{_PAIR}")) if path != self._pair]
 
     def prepare(self) -> None:
         """
         Make the folders.
 
-        :raises SettingsError: this process may not.
+        :raises SettingsError: this process may not, or may not use the files that are there.
         """
         try:
             for folder in (self.folder, self._own):
@@ -80,6 +87,13 @@ class State:
                 f"{self.folder} cannot be written ({error.strerror})",
                 f"make it for docxy's user: install -d -m 700 -o USER {self.folder}",
             ) from None
+        for path in (self.folder / "lock", *self._own.glob("[!.]*")):
+            if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+                raise SettingsError(
+                    "acme.state",
+                    f"{path} belongs to another user",
+                    f"give all to docxy's user: chown -R USER {self.folder}",
+                )
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -97,27 +111,54 @@ class State:
         """The account that was made; None where there is none, or nothing that can be read."""
         try:
             url = json.loads(_read(self._own / "account.json"))["url"]
-            key = _read(self._own / "account.pem")
-            load_pem_private_key(key, None)
-        except (OSError, ValueError, TypeError, KeyError, UnsupportedAlgorithm):
+        except (OSError, ValueError, TypeError, KeyError):
             return None
-        return Account(url, key) if isinstance(url, str) else None
+        key = self.account_key()
+        return Account(url, key) if isinstance(url, str) and key is not None else None
 
     def keep_account(self, account: Account) -> None:
         """Write it; the key first, without which the URL is of no use."""
-        write_whole(self._own / "account.pem", account.key)
+        self.keep_account_key(account.key)
         write_whole(self._own / "account.json", json.dumps({"url": account.url}).encode("ascii"))
 
+    def account_key(self) -> bytes | None:
+        """The key of an account, whether or not that was made; None where there is none that can be read."""
+        try:
+            key = _read(self._own / "account.pem")
+            load_pem_private_key(key, None)
+        except (OSError, ValueError, TypeError, UnsupportedAlgorithm):
+            return None
+        return key
+
+    def keep_account_key(self, key: bytes) -> None:
+        """Write it before the account is made: an authority that knows a key gives the same account again."""
+        if self.account_key() != key:
+            write_whole(self._own / "account.pem", key)
+
     def forget_account(self) -> None:
-        """The authority knows it no longer."""
+        """The authority knows it no longer; its key may serve for the next one."""
         with suppress(FileNotFoundError):
             (self._own / "account.json").unlink()
 
     # The certificate
 
+    def try_room(self) -> None:
+        """Raise `OSError` where a certificate could not be kept: none is to be issued in vain."""
+        path = self._own / "room"
+        write_whole(path, bytes(_MAX_FILE))
+        path.unlink()
+
     def keep_pair(self, chain: bytes, key: bytes) -> None:
-        """Write the chain and its key, both in PEM."""
-        write_whole(self._pair, key.rstrip() + b"\n" + chain)
+        """
+        Write the chain and its key, both in PEM.
+
+        :raises SettingsError: they could never serve, whatever the time; the old pair stays.
+        """
+        path = self._own / "issued.pem"
+        write_whole(path, key.rstrip() + b"\n" + chain)
+        make_context(load_files(_in_one(path), now=_first_moment(chain)))
+        os.replace(path, self._pair)
+        _sync(self._own)
 
     # Failures
 
@@ -154,11 +195,28 @@ def write_whole(path: Path, content: bytes) -> None:
         with suppress(FileNotFoundError):
             os.unlink(made)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the names in it on the disk, too."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)  # the new name, too, is on the disk
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def _in_one(path: Path) -> PairFiles:
+    return PairFiles(str(path), str(path), "acme.state", "acme.state")
+
+
+def _first_moment(chain: bytes) -> datetime:
+    """When its leaf begins: a clock of ours that is wrong makes nothing of it worse."""
+    try:
+        return x509.load_pem_x509_certificates(chain)[0].not_valid_before_utc
+    except ValueError:
+        return datetime.now(UTC)  # it is refused at any time
 
 
 def _read(path: Path) -> bytes:

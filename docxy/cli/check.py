@@ -7,18 +7,19 @@ its neighbours' affair.
 
 from __future__ import annotations
 
-import os
-import pwd
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from time import time
 from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults
 
-from docxy.cli import machine
-from docxy.cli.findings import Finding, failed, refused
+from docxy.acme.thread import in_thread
+from docxy.cli import acme, machine
+from docxy.cli.files import User, readable_findings, service_user
+from docxy.cli.findings import Check, Finding, failed, refused
 from docxy.cli.probe import Probe
 from docxy.cli.samples import Sample, samples
 from docxy.interfaces import Clocks, UpstreamTimedOut
@@ -43,28 +44,21 @@ async def check(
     ``images`` take the place of those that upstreams are tried with; ``user``
     is whom the service runs as.
 
-    :raises SettingsError: one of ``images`` is none.
+    :raises SettingsError: one of ``images`` is none, or ``user`` is nobody to ask for.
     """
+    whose = service_user(user)
     try:
         settings = read()
     except SettingsError as error:
         return [refused("settings", error)]
     chosen = samples(settings.upstreams, images)
     asked = [Deferred.fromCoroutine(_upstream(reactor, settings, one, chosen)) for one in settings.upstreams]
-    here = await _here(reactor, settings, user or service_user())
+    here = await _here(reactor, settings, whose)
     there = await gatherResults(asked, consumeErrors=True)
     return [*here, *(finding for findings in there for finding in findings)]
 
 
-def service_user() -> str | None:
-    """The user that the package's service runs as, where there is one and we may speak for it."""
-    try:
-        return pwd.getpwnam(machine.SERVICE_USER).pw_name if os.geteuid() == 0 else None
-    except KeyError:
-        return None
-
-
-async def _here(reactor: Any, settings: Settings, user: str | None) -> list[Finding]:
+async def _here(reactor: Any, settings: Settings, user: User) -> list[Finding]:
     now = datetime.now(UTC)
     found = list(machine.settings_findings(settings))
     certificates = None
@@ -72,20 +66,37 @@ async def _here(reactor: Any, settings: Settings, user: str | None) -> list[Find
         certificates = machine.certificates_of(settings, now)
     except SettingsError as error:
         found.append(refused("certificate", error.as_given(settings.given)))
-    listeners = []
+    pairs: list[str] = []
     if certificates is not None:
-        listeners = await _bounded(
-            reactor, machine.listener_findings(reactor, settings, certificates), "listener"
-        )
-        found += machine.certificate_findings(certificates, settings, now)
-    if user is not None:
-        found += machine.readable_findings(settings, certificates, user)
-    found += listeners
+        listening = machine.listener_findings(reactor, settings, certificates)
+        listeners = await _bounded(reactor, listening, "listener")
+        found += [*machine.certificate_findings(certificates, settings, now), *listeners]
+        found += await _obtaining(reactor, settings, now, user)
+        pairs += [path for key, path in certificates.files() if key != "acme.state"]
+    found += readable_findings(settings, pairs, user)
     found += await _bounded(reactor, machine.name_findings(reactor, settings), "name")
     return [*found, *machine.library_findings(now)]
 
 
-async def _bounded(reactor: Any, work: Any, what: str) -> list[Finding]:
+async def _obtaining(reactor: Any, settings: Settings, now: datetime, user: User) -> list[Finding]:
+    """Where docxy obtains its certificate by itself: what belongs to that."""
+    wanted = settings.acme
+    if wanted is None:
+        return []
+    found = [*acme.kept_findings(wanted, now, user), acme.proof_finding(settings.server)]
+
+    async def asked() -> list[Finding]:
+        # A thread of its own: the process's end does not wait for it.
+        return await in_thread(reactor, partial(acme.authority_findings, wanted, acme.offer_of))
+
+    try:
+        return found + await within(LIMIT, reactor, asked())
+    except UpstreamTimedOut as error:
+        remedy = f"see how fast it is from here: curl -v {wanted.directory}"
+        return [*found, failed("acme", wanted.directory, str(error), remedy)]
+
+
+async def _bounded(reactor: Any, work: Any, what: Check) -> list[Finding]:
     try:
         found: list[Finding] = await within(LOCAL_LIMIT, reactor, work)
     except UpstreamTimedOut as error:

@@ -11,16 +11,18 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
-from typing import Any, NoReturn, cast
+from io import TextIOWrapper
+from typing import Any, NoReturn, Protocol, cast
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorCore
 from twisted.internet.task import react
 from twisted.python import usage
 
 from docxy import __version__
 from docxy.cli.check import check
 from docxy.cli.clients import CLIENTS, advice, shown
-from docxy.cli.findings import Finding, document, lines, status
+from docxy.cli.findings import Finding, document, lines, printable, status
 from docxy.cli.health import ailment
 from docxy.cli.screen import once, watch
 from docxy.daemon import pair_of
@@ -32,20 +34,26 @@ from docxy.tls.certificates import load_files
 USAGE = 2
 """Exit status for a command line that says nothing; 1 is for what is wrong besides."""
 
+INTERRUPTED = 130
+"""Exit status where Ctrl-C came before the end, as shells have it."""
 
-class Word(Options):
-    """One word of the command line, with the flags of ``twistd docxy``."""
+
+class Word(Protocol):
+    """One word of the command line, its flags read."""
+
+    def run(self) -> int:
+        """Do it, and give the exit status; raises `SettingsError`."""
+
+
+class MirrorOptions(Options):
+    """The flags of ``twistd docxy``, which each word has too."""
 
     def settings(self) -> Settings:
         """The settings that ``twistd docxy`` would run by; raises `SettingsError`."""
         return load(self, os.environ)
 
-    def run(self) -> int:
-        """Do it, and give the exit status."""
-        raise NotImplementedError
 
-
-class CheckOptions(Word):
+class CheckOptions(MirrorOptions):
     """``docxy check``."""
 
     longdesc = """\
@@ -65,11 +73,9 @@ nothing. Exit status: 0 fine, 1 something is wrong."""
 
     def run(self) -> int:
         """Look, print, and tell by the status whether something is wrong."""
-        from twisted.internet import reactor
-
         found: list[Finding] = []
 
-        async def look(_: object) -> None:
+        async def look(reactor: object) -> None:
             found.extend(await check(reactor, self.settings, self.get("image") or (), self["user"]))
 
         run_once(look)
@@ -82,28 +88,35 @@ nothing. Exit status: 0 fine, 1 something is wrong."""
 
 def run_once(work: Callable[[object], Coroutine[Any, Any, None]]) -> None:
     """
-    Run the reactor until ``work`` has ended.
+    Run the reactor until ``work``, which is given it, has ended.
 
     :raises SettingsError: ``work`` raised it.
+    :raises SystemExit: a signal came first, or ``work`` has a fault, which is logged.
     """
-    refused: list[SettingsError] = []
+    ends: list[SettingsError | None] = []
 
-    async def watched(reactor: object) -> None:
+    async def watched(reactor: IReactorCore) -> None:
+        # Before the reactor runs Ctrl-C is an exception wherever it strikes, and a Deferred keeps it.
+        running: Deferred[None] = Deferred()
+        reactor.callWhenRunning(running.callback, None)
+        await running
         try:
             await work(reactor)
         except SettingsError as error:
-            refused.append(error)
+            ends.append(error)
+        else:
+            ends.append(None)
 
     try:
         react(lambda reactor: Deferred.fromCoroutine(watched(reactor)))
     except SystemExit as ended:
-        if ended.code:
-            raise
-    if refused:
-        raise refused[0]
+        if not ends:
+            raise SystemExit(ended.code or INTERRUPTED) from None
+    for error in filter(None, ends):
+        raise error
 
 
-class ClientConfigOptions(Word):
+class ClientConfigOptions(MirrorOptions):
     """``docxy client-config``."""
 
     synopsis = f"[options] [{'|'.join(CLIENTS)}|all]"
@@ -138,7 +151,7 @@ def _names(settings: Settings) -> tuple[str, ...]:
         return ()
 
 
-class TopOptions(Word):
+class TopOptions(MirrorOptions):
     """``docxy top``."""
 
     longdesc = """\
@@ -160,7 +173,7 @@ docxy that runs: that of the settings, or --admin. q or Ctrl-C ends it."""
         return 0
 
 
-class HealthOptions(Word):
+class HealthOptions(MirrorOptions):
     """``docxy health``."""
 
     synopsis = "[options]"
@@ -172,8 +185,8 @@ serves. Says nothing where it does, and one line where it does not."""
         """Ask."""
         found = ailment(self.settings().server.listen)
         if found is not None:
-            sys.stderr.write(f"docxy: {found}\n")
-        return 0 if found is None else 1
+            _fail(found, 1)
+        return 0
 
 
 class CommandOptions(usage.Options):
@@ -204,6 +217,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
     :raises SystemExit: always, with the exit status.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot say is no reason to say nothing
     options = CommandOptions()
     try:
         options.parseOptions(sys.argv[1:] if arguments is None else list(arguments))
@@ -216,8 +232,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         raise SystemExit(cast("Word", options.subOptions).run())
     except SettingsError as error:
         _fail(str(error), 1)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _fail(text: str, status: int) -> NoReturn:
-    sys.stderr.write(f"docxy: {text}\n")
+    sys.stderr.write(f"docxy: {printable(text)}\n")
     raise SystemExit(status)

@@ -10,8 +10,29 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Literal
 
 from docxy.settings.values import SettingsError
+
+Check = Literal[
+    "settings",
+    "certificate",
+    "acme",
+    "files",
+    "listener",
+    "name",
+    "library",
+    "trust roots",
+    "upstream",
+    "clock",
+    "realm",
+    "token",
+    "quota",
+    "manifest",
+    "blob",
+    "image",
+]
+"""What is looked at; scripts that read the JSON rely on these words."""
 
 
 class Mark(Enum):
@@ -30,39 +51,39 @@ PLAIN: Mapping[Mark, str] = {Mark.OK: "ok", Mark.WARNING: "!!", Mark.FAILED: "XX
 @dataclass(frozen=True, slots=True)
 class Finding:
     """
-    One thing that was looked at: ``check`` says what, of a closed list, ``subject`` which one of several.
+    One thing that was looked at: ``check`` says what, ``subject`` which one of several.
 
     ``remedy`` is there wherever something is wrong.
     """
 
     mark: Mark
-    check: str
+    check: Check
     subject: str
     text: str
     remedy: str = ""
 
 
-def fine(check: str, subject: str, text: str) -> Finding:
+def fine(check: Check, subject: str, text: str) -> Finding:
     """Nothing is wrong."""
     return Finding(Mark.OK, check, subject, text)
 
 
-def warning(check: str, subject: str, text: str, remedy: str) -> Finding:
+def warning(check: Check, subject: str, text: str, remedy: str) -> Finding:
     """It works, and should be looked at."""
     return Finding(Mark.WARNING, check, subject, text, remedy)
 
 
-def failed(check: str, subject: str, text: str, remedy: str) -> Finding:
+def failed(check: Check, subject: str, text: str, remedy: str) -> Finding:
     """It does not work."""
     return Finding(Mark.FAILED, check, subject, text, remedy)
 
 
-def refused(check: str, error: SettingsError) -> Finding:
+def refused(check: Check, error: SettingsError) -> Finding:
     """A setting is wrong."""
     return failed(check, error.key, error.problem, error.remedy)
 
 
-def warned(check: str, line: str) -> Finding:
+def warned(check: Check, line: str) -> Finding:
     """A warning of docxy's own, which is ``setting: what; remedy``."""
     subject, _, text = line.partition(": ")
     problem, _, remedy = text.partition("; ")

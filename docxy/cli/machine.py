@@ -7,17 +7,18 @@ Opens each listener for a moment, or finds that docxy has it.  Asks no upstream.
 from __future__ import annotations
 
 import os
-import pwd
 import re
 import socket
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, TypeVar
 
+from cryptography.hazmat import bindings
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory
@@ -27,6 +28,7 @@ from docxy.acme.obtained import Obtained
 from docxy.cli.findings import Finding, failed, fine, refused, warned, warning
 from docxy.daemon import pair_of
 from docxy.policy.hosts import parse_host
+from docxy.settings.forms import is_loopback
 from docxy.settings.values import Settings, SettingsError
 from docxy.tls.certificates import load_files
 from docxy.tls.client import trust_roots_present
@@ -39,7 +41,6 @@ _T = TypeVar("_T")
 OLD = timedelta(days=180)
 """The age from which a library that secures connections is told to be renewed."""
 
-SERVICE_USER = "docxy"
 _SHOWN_NAMES = 5
 _WAIT = 3.0  # seconds for a listener on this machine to say who it is
 _LIBRARIES = ("cryptography", "pyopenssl", "service-identity", "treq", "twisted")
@@ -94,34 +95,6 @@ def _certificate(expiry: Expiry, now: datetime) -> Finding:
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     return (", ".join(names[:_SHOWN_NAMES]) or "no names") + more
-
-
-def readable_findings(settings: Settings, certificates: Certificates | None, user: str) -> Iterator[Finding]:
-    """Whether the user that the service runs as can read what it reads again while it runs."""
-    try:
-        account = pwd.getpwnam(user)
-    except KeyError:
-        yield failed("files", user, "there is no such user", "name the one that docxy runs as: --user NAME")
-        return
-    named = [settings.given.file, *(upstream.ca for upstream in settings.upstreams)]
-    named += [upstream.account.password_file for upstream in settings.upstreams if upstream.account]
-    named += [path for _, path in certificates.files()] if certificates else []
-    paths = list(dict.fromkeys(path for path in named if path is not None))
-    closed = [path for path in paths if not _readable(path, account)]
-    for path in closed:
-        remedy = f"chgrp {user} {path} && chmod 640 {path}, and let {user} enter its folder"
-        yield failed("files", path, f"cannot be read by {user}, whom docxy runs as", remedy)
-    if paths and not closed:
-        yield fine("files", "", f"{user} can read all {len(paths)}")
-
-
-def _readable(path: str, account: pwd.struct_passwd) -> bool:
-    groups = os.getgrouplist(account.pw_name, account.pw_gid)
-    # test(1) asks the kernel as that user, and opens nothing.
-    asked = subprocess.run(  # noqa: S603 - no shell, and the path is one argument
-        ["/usr/bin/test", "-r", path], user=account.pw_uid, group=account.pw_gid, extra_groups=groups
-    )
-    return asked.returncode == 0
 
 
 async def listener_findings(reactor: Any, settings: Settings, certificates: Certificates) -> list[Finding]:
@@ -211,25 +184,35 @@ def _encrypted(there: socket.socket) -> socket.socket:
 
 
 async def name_findings(reactor: Any, settings: Settings) -> list[Finding]:
-    """Whether each public name leads to this machine."""
-    hosts = [parse_host(url.partition("://")[2].partition("/")[0]) for url in settings.server.public_urls]
-    return [await in_thread(reactor, _name, host.name) for host in hosts if host is not None]
+    """Whether each public name, and each that a certificate is to be obtained for, leads to this machine."""
+    urls = settings.server.public_urls
+    public = {host.name: "public_url" for url in urls if (host := parse_host(url.partition("://")[2]))}
+    proved = dict.fromkeys(settings.acme.domains if settings.acme else (), "acme.domains")
+    named = {**proved, **public}
+    return [await in_thread(reactor, partial(_name, key), name) for name, key in named.items()]
 
 
-def _name(name: str) -> Finding:
+def _name(key: str, name: str) -> Finding:
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        remedy = "add an A or AAAA record with the address of this machine, or mend public_url"
+        remedy = f"add an A or AAAA record with the address of this machine, or mend {key}"
         return failed("name", name, "does not resolve", remedy)
     addresses = sorted({str(address[0]) for *_, address in found})
     own = [address for address in addresses if _is_own(address)]
     shown = f"leads to {', '.join(addresses)}"
-    if own:
-        return fine("name", name, shown)
-    return warning(
-        "name", name, f"{shown}, no address of this machine", "right behind NAT, a proxy or a CDN only"
-    )
+    if not own:
+        text = f"{shown}, no address of this machine"
+        return warning("name", name, text, "right behind NAT, a proxy or a CDN only")
+    if not _is_near(name) and all(map(is_loopback, addresses)):
+        text = f"{shown}, on this machine alone"
+        return warning("name", name, text, "see in /etc/hosts, and from another machine, where it leads")
+    return fine("name", name, shown)
+
+
+def _is_near(name: str) -> bool:
+    """Whether it is meant for this machine alone, wherever it is looked up."""
+    return name == "localhost" or is_loopback(name)
 
 
 def _is_own(address: str) -> bool:
@@ -247,7 +230,7 @@ def library_findings(now: datetime) -> Iterator[Finding]:
     """What apt does not renew: the OpenSSL in the wheels; and what it may not have installed: trust roots."""
     shown = SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii", "replace")
     built = SSL.OpenSSL_version(SSL.OPENSSL_BUILT_ON).decode("ascii", "replace")
-    yield openssl(shown, built, now)
+    yield openssl(f"{shown}, {built}", now, is_bundled(Path(bindings.__file__).parent))
     yield fine("library", "", ", ".join(f"{name} {version(name)}" for name in _LIBRARIES))
     if trust_roots_present():
         yield fine("trust roots", "", "present")
@@ -257,17 +240,29 @@ def library_findings(now: datetime) -> Iterator[Finding]:
         )
 
 
-def openssl(shown: str, built: str, now: datetime) -> Finding:
-    """What there is to say of an OpenSSL that shows itself so, as ``OpenSSL 3.5.4 30 Sep 2025``."""
-    text = f"{shown}, {built}"
-    released = _RELEASED.search(shown)
+def is_bundled(folder: Path) -> bool:
+    """
+    Whether the compiled modules in ``folder`` bring OpenSSL with them, as wheels do.
+
+    Those of a distribution name its shared library, which its packages renew.
+    """
+    modules = folder.glob("*.so")
+    return not any(b"libcrypto.so" in module.read_bytes() for module in modules)
+
+
+def openssl(text: str, now: datetime, bundled: bool) -> Finding:
+    """What there is to say of an OpenSSL that calls itself so, as ``OpenSSL 3.5.4 30 Sep 2025``."""
+    if not bundled:
+        return fine("library", "", f"{text}: the system's own, which its packages renew")
+    released = _RELEASED.search(text)
     if released is None:
         return fine("library", "", text)
-    age = now - datetime.strptime(released.group(), "%d %b %Y").replace(tzinfo=UTC)
-    if age < OLD:
+    age = (now - datetime.strptime(released.group(), "%d %b %Y").replace(tzinfo=UTC)).days
+    text = f"{text}: {age} days old, comes with docxy"
+    if age < OLD.days:
         return fine("library", "", text)
     remedy = "take the newest package of docxy, or: pip install --upgrade cryptography pyopenssl"
-    return warning("library", "", f"{text}: {age.days} days old", remedy)
+    return warning("library", "", text, remedy)
 
 
 def in_thread(reactor: Any, work: Callable[[str], _T], argument: str) -> Deferred[_T]:

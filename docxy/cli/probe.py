@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from docxy.cli.findings import Finding, failed, fine, warning
+from docxy.cli.findings import Check, Finding, failed, fine, warning
 from docxy.cli.samples import Sample
 from docxy.interfaces import Authority, ITokenSource, IUpstream, Reply, UpstreamError, UpstreamUnreachable
 from docxy.oci.allowances import parse_pulls
@@ -130,7 +130,8 @@ class Probe:
         name = self.settings.name
         if authority.kind == "unknown":
             problem, _, advice = authority.problem.partition("; ")
-            raise Stopped(failed("realm", name, problem, advice or "see what it answers: curl -i URL/v2/"))
+            advice = advice or f"see what it answers: curl -i {self.settings.urls[-1]}/v2/"
+            raise Stopped(failed("realm", name, problem, advice))
         challenge = choose(parse(reply.lines(b"www-authenticate")))
         told = challenge.get("realm") if challenge is not None and challenge.scheme == "bearer" else None
         try:
@@ -172,7 +173,7 @@ class Probe:
         self, image: str, path: str, headers: Sequence[tuple[bytes, bytes]], sample: Sample
     ) -> Reply:
         target = f"/v2/{sample.repository}/{path}".encode("ascii")
-        check = path.partition("s/")[0]
+        check: Check = "manifest" if path.startswith("manifests/") else "blob"
         asked = (*headers, *PING_HEADERS)
         try:
             reply: Reply = await self.upstream.fetch(b"GET", target, asked)
@@ -197,7 +198,8 @@ class Probe:
             found = json.loads(await reply.body.read(MAX_MANIFEST))
         except (UpstreamError, ValueError, RecursionError) as error:
             text = str(error) if isinstance(error, UpstreamError) else "is no JSON"
-            raise Stopped(failed("manifest", image, text, "see who answers there: curl -i")) from None
+            advice = f"see who answers there: curl -i {self.settings.urls[-1]}/v2/"
+            raise Stopped(failed("manifest", image, text, advice)) from None
         return found if isinstance(found, dict) else {}
 
     def _quota(self, reply: Reply) -> None:

@@ -7,16 +7,18 @@ Owns the terminal's mode, which is as it was when this ends.  Runs no reactor.
 from __future__ import annotations
 
 import json
+import os
 import select
 import shutil
 import sys
 import termios
 import tty
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException, HTTPResponse
 from typing import Any
 
+from docxy.cli.findings import printable
 from docxy.cli.machine import connected
 from docxy.cli.top import view
 from docxy.settings.values import SettingsError
@@ -52,35 +54,57 @@ def status_of(listener: str) -> dict[str, Any]:
 
 
 def once(listener: str) -> None:
-    """Print one view, as long as it is."""
-    sys.stdout.write(view(status_of(listener), 1000, 1_000_000))
+    """Print one view, as long as it is; raises `SettingsError`."""
+    sys.stdout.write(_drawn(listener, 1000, 1_000_000))
 
 
 def watch(listener: str) -> None:
-    """Draw a view each second until somebody presses q, or Ctrl-C."""
-    status = status_of(listener)
+    """
+    Draw a view each second until somebody presses q, or Ctrl-C.
+
+    :raises SettingsError: the first time already there is none; later it is waited for.
+    """
+    seen = _drawn(listener, *_size())
     with _terminal(sys.stdin.fileno()) as pressed:
         while True:
-            width, height = shutil.get_terminal_size()
-            sys.stdout.write(_HOME_AND_CLEAR + _drawn(status, width, height - 1))
+            sys.stdout.write(f"{_HOME_AND_CLEAR}{seen}q ends")
             sys.stdout.flush()
-            if pressed(INTERVAL) in ("q", "Q", "\x03", ""):
+            if pressed(INTERVAL) in (b"q", b"Q", b""):
                 return
-            status = status_of(listener)
+            seen = _drawn_or_why(listener, *_size())
 
 
-def _drawn(status: Mapping[str, Any], width: int, height: int) -> str:
-    return view(status, width, height) + "q ends"
+def _size() -> tuple[int, int]:
+    """Width and height of a view, which leaves the last line free."""
+    width, height = shutil.get_terminal_size()
+    return width, max(height - 1, 1)
+
+
+def _drawn(listener: str, width: int, height: int) -> str:
+    status = status_of(listener)
+    try:
+        return view(status, width, height)
+    except (KeyError, TypeError, ValueError, AttributeError):
+        problem = f"what answers at {listener} is of another version than this command"
+        raise SettingsError("admin.listen", problem, "use the command that belongs to it") from None
+
+
+def _drawn_or_why(listener: str, width: int, height: int) -> str:
+    """A docxy that is restarted, or hands over, is back in a moment."""
+    try:
+        return _drawn(listener, width, height)
+    except SettingsError as error:
+        return f"{printable(error.problem)[:width]}\n"
 
 
 @contextmanager
-def _terminal(fileno: int) -> Iterator[Callable[[float], str | None]]:
-    """Keys come at once while it lasts; gives what waits for one: None for none, "" at the input's end."""
+def _terminal(fileno: int) -> Iterator[Callable[[float], bytes | None]]:
+    """Keys come at once while it lasts; gives what waits for one: None for none, empty at the input's end."""
     before = termios.tcgetattr(fileno)
 
-    def pressed(seconds: float) -> str | None:
+    def pressed(seconds: float) -> bytes | None:
         ready, _, _ = select.select([fileno], [], [], seconds)
-        return sys.stdin.read(1) if ready else None
+        return os.read(fileno, 1) if ready else None
 
     try:
         tty.setcbreak(fileno)

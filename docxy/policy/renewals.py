@@ -34,18 +34,32 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:
-    """What an authority says of a renewal (RFC 9773): when, and how many seconds until it is asked again."""
+    """
+    What an authority says of a renewal (RFC 9773): when, and how many seconds until it is asked again.
+
+    ``explanation`` is where it tells people why.
+    """
 
     window: Span
     ask_again: float
+    explanation: str | None = None
 
     @classmethod
-    def of(cls, start: float, end: float, retry_after: float | None) -> Suggestion | None:
+    def of(
+        cls, start: float, end: float, retry_after: float | None, explanation: str | None = None
+    ) -> Suggestion | None:
         """A suggestion that can be heeded; None where the window ends before it begins (section 4.2)."""
-        if end <= start:
-            return None
-        told = LONGEST_LOOK if retry_after is None else retry_after
-        return cls(Span(start, end), min(max(told, _SHORTEST_POLL), DAY))
+        return None if end <= start else cls(Span(start, end), ask_after(retry_after), explanation)
+
+
+def ask_after(told: float | None) -> float:
+    """
+    Seconds until an authority is asked for its suggestion again, of which it ``told``.
+
+    It is neither hammered nor forgotten, whatever it says; six hours where it says nothing (RFC 9773
+    section 4.3).
+    """
+    return min(max(LONGEST_LOOK if told is None else told, _SHORTEST_POLL), DAY)
 
 
 def renew_at(life: Span, window: Span | None, chance: float) -> float:

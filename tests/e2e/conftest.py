@@ -17,16 +17,19 @@ import pytest
 
 from .rig import hub as places
 from .rig.clients import Containerd, Seat
-from .rig.daemon import Daemon, Slow, Way, adopt_orphans, slow_upstream
+from .rig.daemon import Daemon, Slow, Way, adopt_orphans
 from .rig.hub import Hub
 from .rig.mirror import Mirror, Plan, both, tls_listener
 from .rig.namespace import Namespace
 from .rig.pki import Authority, Leaf
+from .rig.succession import Line, Registry
+from .rig.waiting import serving
 
 SECRET = "k7x-2f9d8b"
 Seats = Callable[[str], Seat]
 Start = Callable[[Plan], Mirror]
 Make = Callable[[Way], Daemon]
+Lines = Callable[[Way], Line]
 
 
 @pytest.fixture(scope="session")
@@ -123,6 +126,21 @@ def make(folder: Path) -> Iterator[Make]:
         daemon.close()
 
 
+@pytest.fixture
+def line(folder: Path) -> Iterator[Lines]:
+    """Lines of processes that hand over to one another, which end with the test."""
+    adopt_orphans()
+    made: list[Line] = []
+
+    def one(way: Way = "foreground") -> Line:
+        made.append(Line(Daemon(folder, way)))
+        return made[-1]
+
+    yield one
+    for each in made:
+        each.close()
+
+
 @pytest.fixture(scope="module")
 def authority() -> Iterator[Authority]:
     """A throwaway authority."""
@@ -139,5 +157,12 @@ def leaf(authority: Authority) -> Leaf:
 @pytest.fixture
 def slow() -> Iterator[Slow]:
     """An upstream that waits in mid-body."""
-    with slow_upstream() as server:
+    with serving(Slow()) as server:
+        yield server
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    """A registry whose large blob waits in its middle."""
+    with serving(Registry()) as server:
         yield server

@@ -13,7 +13,6 @@ import re
 import signal
 import socket
 import ssl
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from .conftest import Make
 from .rig.daemon import Daemon, one_line
 from .rig.pebble import BLOCKED, HMAC, KID, Pebble
 from .rig.processes import wait_until
+from .rig.renewal_info import RenewalInfo
 from .rig.succession import LARGE, Line, Registry, path_of
 
 NAME = "mirror.example.com"
@@ -38,18 +38,7 @@ def pebble(folder: Path) -> Iterator[Pebble]:
     started.close()
 
 
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    """A registry whose large blob waits in its middle."""
-    server = Registry()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.go.set()
-    server.shutdown()
-    server.server_close()
-
-
-def table(daemon: Daemon, pebble: Pebble, *domains: str, **more: Any) -> str:
+def table(daemon: Daemon, pebble: Pebble | RenewalInfo, *domains: str, **more: Any) -> str:
     """The settings of a certificate."""
     values = {
         "domains": list(domains or (NAME,)),
@@ -62,7 +51,9 @@ def table(daemon: Daemon, pebble: Pebble, *domains: str, **more: Any) -> str:
     return "\n".join(["[acme]", *(f"{key} = {json.dumps(value)}" for key, value in values.items())]) + "\n"
 
 
-def configure(daemon: Daemon, pebble: Pebble, text: str, http: bool = True, tls: bool = True) -> Daemon:
+def configure(
+    daemon: Daemon, pebble: Pebble | RenewalInfo, text: str, http: bool = True, tls: bool = True
+) -> Daemon:
     """Listeners where the authority looks for proofs, or elsewhere."""
     if tls:
         daemon.port = pebble.tls

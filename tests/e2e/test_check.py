@@ -5,16 +5,20 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
+from email.utils import formatdate
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pytest
 
 from .rig import hub as places
+from .rig.faulty import Asked, Faulty, Reply
 from .rig.hub import DOCKER_HUB, GHCR, Hub
 from .rig.mirror import CHECKOUT, Mirror, Plan, settings, tls_listener, upstream
 from .rig.pki import Authority
@@ -154,6 +158,32 @@ def test_not_allowed(hub: Hub, folder: Path, ask: Ask, changed: Mapping[str, Any
     path = folder / "docxy.toml"
     path.write_text(settings(hub, Plan("check", "https://odd.test", [tls_listener(places.ODD)], [entry])))
     told(ask("check", "--config", str(path), "--image", f"{entry['name']}/library/hello:latest"), *words)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "sign", "words"),
+    [(-400, "✗", "ahead of"), (60, "!", "behind"), (0, "✓", "ahead of")],
+    ids=["wrong", "late", "right"],
+)
+def test_clock(hub: Hub, folder: Path, ask: Ask, ahead: float, sign: str, words: str) -> None:
+    """A registry whose clock is another: told from half a minute on, and wrong from five minutes on."""
+    name, address = places.LONE[-2], places.BAD[-2]
+
+    def script(asked: Asked) -> Reply:
+        date = formatdate(time() + ahead, usegmt=True)
+        return Reply(200, [("Date", date), ("Docker-Distribution-Api-Version", "registry/2.0")], b"{}")
+
+    entry = {"name": "clock.test", "url": f"https://{name}", "ca": str(hub.authority.cert)}
+    path = folder / "docxy.toml"
+    path.write_text(settings(hub, Plan("check", "https://odd.test", [tls_listener(places.ODD)], [entry])))
+    with Faulty(hub.namespace, hub.leaf, address, script):
+        done = ask("check", "--config", str(path))
+    print(done.out)
+    found = re.search(rf"^{sign} clock clock\.test: (\d+) s {words} {name}$", done.out, re.MULTILINE)
+    assert found is not None
+    assert abs(int(found[1]) - abs(ahead)) <= 3  # the Date has whole seconds, and the way takes some
+    assert done.code == (1 if sign == "✗" else 0)
+    assert ("timedatectl" in done.out) is (sign != "✓")
 
 
 def test_port_taken(hub: Hub, config: Path, ask: Ask) -> None:

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from .rig.mirror import Plan, both, settings
 from .rig.namespace import Namespace
 from .rig.paced import LAYER, PacedRegistry
 from .rig.processes import Process, environment, wait_until
+from .rig.waiting import serving
 from .rig.writer import sha256
 
 pytestmark = pytest.mark.slow
@@ -94,9 +95,7 @@ def test_pull(hub: Hub, image: Image, state: Path) -> None:
 def test_stop(image: Image, state: Path) -> None:
     """`podman stop` lets a running transfer end, lets nobody new in, and the container ends with 0."""
     namespace = Namespace("container", state / "namespace", {})
-    registry = namespace.inside(PacedRegistry)
-    threading.Thread(target=registry.serve_forever, daemon=True).start()
-    try:
+    with closing(namespace), serving(namespace.inside(PacedRegistry)) as registry:
         variables = {"DOCXY_UPSTREAM": f"rig.test={registry.url}"}
         with running(image, namespace, "stopped", variables) as container:
             # skopeo would open another connection for the config after the layer.
@@ -114,8 +113,3 @@ def test_stop(image: Image, state: Path) -> None:
             assert container.inspect(".State.ExitCode") == "0"
             assert "drained" in container.said()
         assert sha256((state / "layer").read_bytes()) == LAYER
-    finally:
-        registry.go.set()
-        registry.shutdown()
-        registry.server_close()
-        namespace.close()

@@ -6,11 +6,12 @@ It is installed, pulled through, upgraded while a pull runs, and purged.
 
 from __future__ import annotations
 
+import gzip
 import http.client
 import json
+import re
 import shutil
 import tempfile
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from .rig.mirror import CHECKOUT
 from .rig.paced import DIGEST, NAME, PacedRegistry
 from .rig.package import built, needs, newer
 from .rig.processes import Process, environment, run, wait_until
+from .rig.waiting import serving
 from .rig.writer import sha256
 
 pytestmark = pytest.mark.slow
 
-SUITES = ("bookworm", "trixie")
+SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
 NEWER = "9.0.0"  # a version that never will be
 # What Debian keeps of every package that was there once.
 BOOKS = (
@@ -91,12 +93,8 @@ def debian(request: pytest.FixtureRequest, suite: str, package: Path, folder: Pa
 @pytest.fixture
 def registry(debian: Machine) -> Iterator[PacedRegistry]:
     """A registry on the machine's loopback."""
-    server = debian.namespace.inside(PacedRegistry)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.go.set()
-    server.shutdown()
-    server.server_close()
+    with serving(debian.namespace.inside(PacedRegistry)) as server:
+        yield server
 
 
 def health(debian: Machine) -> dict[str, Any]:
@@ -202,6 +200,52 @@ def check_verbs(debian: Machine) -> None:
         done = debian.run("service", "docxy", verb)
         assert done.code == code, (verb, done)
     wait_until(lambda: debian.namespace.answers("127.0.0.1", 5000), "docxy to listen")
+
+
+def test_without_handover(debian: Machine, package: Path, following: Path) -> None:
+    """Where the running process cannot hand over, an upgrade says so, and restarts it."""
+    install(debian, package)
+    if debian.init == "systemd":
+        unit = debian.root / "etc/systemd/system/docxy.service.d/deaf.conf"
+        unit.parent.mkdir()
+        unit.write_text("[Service]\nType=exec\nNotifyAccess=none\nWatchdogSec=0\n")
+        debian.run("systemctl", "daemon-reload").check()
+        debian.run("systemctl", "restart", "docxy").check()
+    else:
+        debian.run("chown", "root", "/run/docxy").check()  # the pidfile cannot be put aside
+    wait_until(lambda: debian.namespace.answers("127.0.0.1", 5000), "docxy to listen")
+    assert "docxy: restarting it instead" in install(debian, following)
+    wait_until(lambda: debian.namespace.answers("127.0.0.1", 5000), "docxy to listen again")
+    assert health(debian)["version"] == NEWER
+
+
+def test_rotated(suite: str, package: Path, folder: Path) -> None:
+    """logrotate puts the log aside by the package's rules, and docxy goes on at the beginning of the file."""
+    with machine(suite, "init", needs(package), folder / "rotated") as debian:
+        install(debian, package)
+        log = debian.root / "var/log/docxy/docxy.log"
+        before = log.read_text()
+        assert " mirrors docker.io " in before
+        for kept in ("docxy.log.1", "docxy.log.2.gz"):
+            debian.run("logrotate", "--force", "/etc/logrotate.d/docxy").check()
+            assert log.with_name(kept).exists()
+            assert log.stat().st_size == 0
+            health(debian)
+            wait_until(lambda: " GET " in log.read_text(), "the request to be logged")
+            assert re.match(r"\d{4}-\d\d-\d\dT", log.read_text())
+        assert gzip.decompress(log.with_name("docxy.log.2.gz").read_bytes()).decode() == before
+
+
+def test_confined(suite: str, folder: Path) -> None:
+    """The release's systemd calls the unit's confinement what the documentation says, and 2.0 or better."""
+    with machine(suite, "init", ["systemd"], folder / "confined") as there:
+        shutil.copy(CHECKOUT / "debian/docxy.service", there.root / "srv")
+        argv = ["systemd-analyze", "security", "--offline=true", "--threshold=20", "/srv/docxy.service"]
+        said = there.run(*argv).check().out
+    (figure,) = re.findall(r"Overall exposure level for docxy.service: (\S+)", said)
+    page = (CHECKOUT / "docs/packaging.rst").read_text(encoding="utf-8")
+    (told,) = re.findall(rf"``systemd-analyze security docxy`` says .*?(\d+\.\d) on {SUITES[suite]}\b", page)
+    assert figure == told
 
 
 def test_autopkgtest(suite: str, package: Path, folder: Path) -> None:

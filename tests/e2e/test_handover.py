@@ -11,63 +11,21 @@ import http.client
 import json
 import os
 import pwd
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .rig.daemon import WAYS, Daemon, Way, adopt_orphans, free_port, shown, tls_table
+from .conftest import Lines
+from .rig.daemon import WAYS, Daemon, Way
 from .rig.notified import Systemd
-from .rig.pki import Authority
 from .rig.processes import wait_until
-from .rig.succession import LARGE, Crowd, Line, Registry, path_of
+from .rig.succession import LARGE, Crowd, Registry, path_of
 
 every_way = pytest.mark.parametrize("way", WAYS)
-
-
-@pytest.fixture
-def registry() -> Iterator[Registry]:
-    """A registry that runs."""
-    server = Registry()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.go.set()
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that other users may enter."""
-    made = Path(tempfile.mkdtemp(prefix="docxy-handover-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
-
-
-Lines = Callable[[Way], Line]
-
-
-@pytest.fixture
-def line(folder: Path) -> Iterator[Lines]:
-    """Lines of processes, which end with the test."""
-    adopt_orphans()
-    made: list[Line] = []
-
-    def one(way: Way = "foreground") -> Line:
-        made.append(Line(Daemon(folder, way)))
-        return made[-1]
-
-    yield one
-    for each in made:
-        each.close()
 
 
 def begin(daemon: Daemon) -> http.client.HTTPResponse:
@@ -262,69 +220,6 @@ def test_idle(line: Lines) -> None:
     assert daemon.wait() == 0
 
 
-def test_other_settings(line: Lines, folder: Path) -> None:
-    """The successor obeys its own settings: TLS on the same port, another listener more, one less."""
-    processes = line("foreground")
-    authority = Authority(folder)
-    leaf = authority.issue("loopback", ["localhost", "127.0.0.1"])
-    daemon = processes.last
-    gone, more = free_port(), free_port()
-    here = "interface=127.0.0.1"
-    daemon.configure(
-        f"tcp:{daemon.port}:{here}", redirect=[f"tcp:{gone}:{here}"], public_url=["https://a.test"]
-    )
-    daemon.start()
-    daemon.configure(f"ssl:{daemon.port}:{here}", tls_table(leaf), redirect=[f"tcp:{more}:{here}"])
-    processes.hand_over()
-    assert daemon.wait() == 0
-    assert "loopback" in shown(processes.last, authority)
-    socket.create_connection(("127.0.0.1", more)).close()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", gone))
-
-
-def test_unix(line: Lines, folder: Path) -> None:
-    """A UNIX socket keeps its file and its mode, and goes with the last."""
-    path = folder / "docxy.sock"
-    processes = line("foreground")
-    processes.last.configure(f"unix:{path}").start()
-    before = path.stat()
-    for _ in range(2):
-        assert processes.hand_over().wait() == 0
-        after = path.stat()
-        assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-            client.sendall(b"GET /health HTTP/1.0\r\n\r\n")
-            assert b"200 OK" in client.recv(1000)
-    processes.last.signal(signal.SIGTERM)
-    assert processes.last.wait() == 0
-    assert not path.exists()
-
-
-@pytest.mark.parametrize("listen", ["systemd:domain=INET:index=0", "ssl:systemd:domain=INET:index=0"])
-def test_systemd(line: Lines, folder: Path, listen: str) -> None:
-    """A socket that systemd opened is handed over too."""
-    authority = Authority(folder)
-    leaf = authority.issue("loopback", ["localhost", "127.0.0.1"])
-    tls = listen.startswith("ssl")
-    processes = line("foreground")
-    processes.last.configure(listen, tls_table(leaf) if tls else "").start(inherit=True)
-    for _ in range(2):
-        assert processes.hand_over().wait() == 0
-        assert processes.last.status(context=authority.client_context() if tls else None) == 200
-
-
-def test_both_families(line: Lines) -> None:
-    """One socket for IPv4 and IPv6 is handed over as one."""
-    processes = line("foreground")
-    daemon = processes.last
-    daemon.configure(f"tcp:{daemon.port}").start()
-    for _ in range(2):
-        assert processes.hand_over().wait() == 0
-        assert processes.last.status() == 200
-
-
 def others_run_us() -> bool:
     """Whether another user may start this interpreter: its files may lie where only root enters."""
     try:
@@ -333,18 +228,26 @@ def others_run_us() -> bool:
         return False
 
 
-def test_other_user(line: Lines, folder: Path) -> None:
+@pytest.mark.parametrize("way", ["foreground", "daemon"])
+def test_other_user(line: Lines, folder: Path, way: Way) -> None:
     """Started by root for another user, it hands over as that one, or goes on where that one cannot."""
     user = pwd.getpwnam("nobody")
-    os.chown(folder, user.pw_uid, user.pw_gid)
-    processes = line("foreground")
+    processes = line(way)
     daemon = processes.last
+    daemon.logfile.touch()
+    for path in (folder, daemon.logfile):
+        os.chown(path, user.pw_uid, user.pw_gid)
     daemon.port = 1023
     daemon.configure().start(twistd=[f"--uid={user.pw_uid}", f"--gid={user.pw_gid}"])
     if others_run_us():
-        assert processes.hand_over().wait() == 0
-        assert os.stat(f"/proc/{processes.last.pid}").st_uid == user.pw_uid
+        for _ in range(2):
+            assert processes.hand_over().wait() == 0
+            assert os.stat(f"/proc/{processes.last.pid}").st_uid == user.pw_uid
     else:
         daemon.signal(signal.SIGUSR2)
-        daemon.wait_said("not handed over")
+        daemon.wait_said("not handed over: ")
+        assert "Permission denied: '/" in daemon.said()  # the interpreter, and not the pidfile
+        assert "pidfile" not in daemon.said()
     assert processes.last.status() == 200
+    assert daemon.pidfile.read_text() == str(processes.last.pid)
+    assert daemon.pidfile.stat().st_mode & 0o777 == 0o644

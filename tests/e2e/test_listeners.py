@@ -5,12 +5,14 @@ Every kind of listener, opened by a real process, and a process that becomes ano
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import pwd
 import shutil
 import signal
 import socket
 import ssl
+import stat
 from pathlib import Path
 
 import pytest
@@ -178,6 +180,24 @@ def test_other_user(make: Make, folder: Path, authority: Authority, leaf: Leaf) 
     daemon.signal(signal.SIGTERM)
     assert daemon.wait() == 0
     assert "Traceback" not in daemon.said()
+
+
+@pytest.mark.parametrize("gid", ["", "--gid=www-data"])
+def test_socket_of_another_user(make: Make, folder: Path, gid: str) -> None:
+    """Sockets that root opens for another user are for that user's group, and for nobody else."""
+    user = pwd.getpwnam("nobody")
+    group = grp.getgrnam("www-data").gr_gid if gid else user.pw_gid
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    listen, admin = folder / "docxy.sock", folder / "admin.sock"
+    daemon = make("foreground").configure(f"unix:{listen}")
+    daemon.start("--admin", f"unix:{admin}:mode=660", twistd=["--uid=nobody", *filter(None, [gid])])
+    for path in (listen, admin):
+        found = path.stat()
+        assert (found.st_gid, stat.S_IMODE(found.st_mode)) == (group, 0o660)
+    assert os.stat(f"/proc/{daemon.pid}").st_gid == group
+    daemon.signal(signal.SIGTERM)
+    assert daemon.wait() == 0
+    assert not listen.exists() and not admin.exists()
 
 
 @pytest.mark.parametrize("way", WAYS)

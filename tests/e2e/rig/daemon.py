@@ -7,7 +7,6 @@ rights and no network but loopback.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import http.client
 import json
@@ -18,15 +17,16 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Literal
 
 from .mirror import CHECKOUT, TWISTD
 from .pki import Authority, Leaf
 from .processes import RigError, environment, wait_until
+from .waiting import Waiting
 
 Way = Literal["foreground", "daemon", "tac"]
 WAYS: tuple[Way, ...] = ("foreground", "daemon", "tac")
@@ -243,23 +243,19 @@ class Daemon:
         return False
 
 
-class Slow(ThreadingHTTPServer):
+class Slow(Waiting):
     """A registry without tokens whose one blob comes in two halves, the second when `go` is set."""
 
-    daemon_threads = True
     SIZE = 200_000
 
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Half)
-        self.go = threading.Event()
+        super().__init__(_Half)
         self.gone = threading.Event()
 
     @property
     def table(self) -> str:
         """What the settings say of it."""
-        return (
-            f'[[upstream]]\nname = "slow.test"\nurl = "http://127.0.0.1:{self.server_port}"\nverify = false\n'
-        )
+        return f'[[upstream]]\nname = "slow.test"\nurl = "{self.url}"\nverify = false\n'
 
 
 class _Half(BaseHTTPRequestHandler):
@@ -283,19 +279,6 @@ class _Half(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
-
-
-@contextlib.contextmanager
-def slow_upstream() -> Iterator[Slow]:
-    """A `Slow` that runs."""
-    server = Slow()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server
-    finally:
-        server.go.set()
-        server.shutdown()
-        server.server_close()
 
 
 def shown(daemon: Daemon, authority: Authority) -> str:

@@ -153,6 +153,7 @@ class Faulty:
         raw.settimeout(60)
         if self.greeting == "tls":
             with raw, suppress(OSError):  # it may have left already
+                raw.getpeername()  # where it has, a wrapped socket would be left open
                 self._serve(self._tls.wrap_socket(raw, server_side=True, do_handshake_on_connect=False))
             return
         with raw, suppress(OSError):

@@ -11,6 +11,7 @@ import os
 import resource
 import signal
 import sys
+import tempfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -38,6 +39,8 @@ pids_limit = 0
 class Machine(ABC):
     """One machine: its root folder and its network."""
 
+    init: Init
+
     def __init__(self, root: Path, namespace: Namespace) -> None:
         self.root = root
         self.namespace = namespace
@@ -63,19 +66,22 @@ class Machine(ABC):
 
 # The first process of a machine without an init: it takes up what daemons leave behind.
 _FIRST = """
-import os, subprocess, sys, time
+import contextlib, os, signal, subprocess, sys
 subprocess.run(["mount", "-t", "proc", "proc", sys.argv[1] + "/proc"], check=True)
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])
 print("ready", flush=True)
 while True:
-    try:
-        os.wait()
-    except ChildProcessError:
-        time.sleep(0.1)
+    signal.sigwait([signal.SIGCHLD])
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 """
 
 
 class Chroot(Machine):
     """No init runs: packages start their services by init scripts."""
+
+    init: Init = "init"
 
     def __init__(self, root: Path, namespace: Namespace) -> None:
         super().__init__(root, namespace)
@@ -106,6 +112,8 @@ class Chroot(Machine):
 
 class Booted(Machine):
     """systemd is the first process, in a podman container: units really start."""
+
+    init: Init = "systemd"
 
     def __init__(self, root: Path, namespace: Namespace) -> None:
         super().__init__(root, namespace)
@@ -145,9 +153,11 @@ def machine(suite: str, init: Init, packages: Sequence[str], scratch: Path) -> I
     wanted = (*packages, *(_SYSTEMD if init == "systemd" else ()))
     made = root_folder(suite, wanted, scratch, f"base-{zlib.crc32(' '.join(wanted).encode()):08x}")
     scratch.mkdir(parents=True, exist_ok=True)
-    root = scratch / f"{suite}-{init}-machine"
+    # A home of its own: what an earlier one left is neither copied into nor taken for this one's.
+    home = Path(tempfile.mkdtemp(prefix=f"{suite}-", dir=scratch))
+    root = home / "machine"
     run(["cp", "--archive", "--reflink=auto", str(made), str(root)]).check()
-    namespace = Namespace(f"{suite}-{init}", scratch / f"{suite}-{init}", {})
+    namespace = Namespace(f"{suite}-{init}", home, {})
     try:
         started = kind(root, namespace)
         try:

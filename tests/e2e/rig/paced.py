@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import json
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
+from .waiting import Waiting
 from .writer import sha256
 
 NAME = "some/image:latest"
@@ -40,23 +41,12 @@ _WHOLE = json.dumps(_DOCUMENT).encode()
 DIGEST = sha256(_WHOLE)
 
 
-class PacedRegistry(ThreadingHTTPServer):
+class PacedRegistry(Waiting):
     """Without tokens; ``drips`` once somebody waits for the layer, which flows from ``go`` on."""
 
-    daemon_threads = True
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Asked)
+        super().__init__(_Asked)
         self.drips = threading.Event()
-        self.go = threading.Event()
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, *_: object) -> None:
-        """Connections that docxy keeps end with its process."""
 
 
 class _Asked(BaseHTTPRequestHandler):

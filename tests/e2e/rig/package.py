@@ -1,5 +1,6 @@
 """
-docxy's Debian package: built as its documentation says, and once more as a newer version.
+docxy's Debian package: built as its documentation says, and once more as a newer version. Its sdist, and
+what that is installed with.
 
 Knows the package by its files, and imports none of docxy.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sys
 from pathlib import Path
 
 from .mirror import CHECKOUT
@@ -57,4 +59,29 @@ def newer(package: Path, version: str) -> Path:
     code.write_text(re.sub(r'Version\("docxy".*\)', f'Version("docxy", {numbers})', code.read_text()))
     made = package.parent / f"docxy-{version}.deb"
     run(["dpkg-deb", "--root-owner-group", "-Zgzip", "--build", str(tree), str(made)]).check()
+    return made
+
+
+def sdist(folder: Path) -> Path:
+    """The sdist, with a name that begins with ``docxy-``."""
+    copy = folder / "checkout"
+    kept = shutil.ignore_patterns(".*", "_build", "__pycache__", "results", "*.egg-info")
+    shutil.copytree(CHECKOUT, copy, ignore=kept)
+    command = [sys.executable, "-m", "build", "--sdist", "--no-isolation", "--outdir", str(folder), str(copy)]
+    run(command, seconds=300).check()
+    shutil.rmtree(copy)
+    (made,) = folder.glob("docxy-*.tar.gz")
+    return made
+
+
+def wheels(folder: Path, python: str) -> Path:
+    """A folder with all that a virtual environment of ``python``, as ``3.11``, takes from PyPI for docxy."""
+    kept = os.environ.get("DOCXY_E2E_CACHE")
+    made = Path(kept or folder) / f"wheels-{python}"
+    ways = {name: value for name, value in os.environ.items() if _WAYS.fullmatch(name)}
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    which = ["--require-hashes", "--only-binary=:all:", "--python-version", python, "--dest", str(made)]
+    for job in ("acme", "build"):
+        listed = ["--requirement", str(CHECKOUT / f"requirements/{job}.txt")]
+        run([*pip, *which, *listed], environment(HOME=str(folder), **ways), seconds=600).check()
     return made

@@ -12,10 +12,11 @@ import http.client
 import re
 import signal
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from .daemon import Daemon
 from .processes import wait_until
+from .waiting import Waiting
 
 SMALL = b"small" * 10_000
 LARGE = bytes(range(256)) * 40_000  # 10 MB: more than the kernels between hold
@@ -26,23 +27,16 @@ def path_of(content: bytes) -> str:
     return f"/v2/some/image/blobs/sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-class Registry(ThreadingHTTPServer):
+class Registry(Waiting):
     """Without tokens; the second half of the large blob waits for `go`."""
 
-    daemon_threads = True
-    request_queue_size = 100
-
     def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Blobs)
-        self.go = threading.Event()
+        super().__init__(Blobs)
 
     @property
     def table(self) -> str:
         """What the settings say of it."""
-        return f'[[upstream]]\nname = "slow.test"\nurl = "http://127.0.0.1:{self.server_port}"\nstall = 60\n'
-
-    def handle_error(self, *_: object) -> None:
-        """Connections that docxy keeps end with its process."""
+        return f'[[upstream]]\nname = "slow.test"\nurl = "{self.url}"\nstall = 60\n'
 
 
 class Blobs(BaseHTTPRequestHandler):

@@ -59,6 +59,7 @@ class Authority(HTTPAdapter):
         self.refusals: dict[str, list[Answer]] = {}
         self.meta: dict[str, Any] = {}
         self.window: dict[str, Any] | None = None
+        self.more: dict[str, Any] = {}
         self.on_challenge: Callable[[str], None] = lambda kind: None
         self.issue_for: list[str] | None = None
         self._names: list[str] = []
@@ -67,13 +68,16 @@ class Authority(HTTPAdapter):
         self._kind = ""
         self._chain = b""
 
-    def network(self, jwk: JWKEC, ca: str | None) -> Network:
+    def network(self, jwk: JWKEC, directory: str, ca: str | None) -> Network:
         """A network that leads here."""
-        net = Network(jwk, ca)
+        net = Network(jwk, directory, ca)
         net.session.adapters.clear()
         net.session.mount(BASE, self)
-        net.adapter = self  # type: ignore[assignment]  # of it only `told` is read
+        net.adapter = self  # type: ignore[assignment]  # it has all that is used of one
         return net
+
+    def cut(self) -> None:
+        """Nothing here is ever waited for."""
 
     def send(self, request: Any, stream: bool = False, *args: Any, **more: Any) -> requests.Response:
         """One answer."""
@@ -182,4 +186,4 @@ class Authority(HTTPAdapter):
         return 200, self._chain, {}
 
     def _on_renewal(self, _: str) -> Answer:
-        return 200, {"suggestedWindow": self.window}, {"Retry-After": "3600"}
+        return 200, {"suggestedWindow": self.window, **self.more}, {"Retry-After": "3600"}

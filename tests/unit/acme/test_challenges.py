@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+from datetime import datetime
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.acme.challenges import HTTP, TLS, Challenges
@@ -51,6 +54,20 @@ class ChallengesTests(SynchronousTestCase):
             with self.pending.published(TLS, "a.example", f"{token}.thumb"):
                 made.append(self.pending.certificate("a.example", self.key))
         self.assertNotEqual(made[0], made[1])
+
+    def test_raced(self) -> None:
+        """A proof that is made while its order ends is not shown for the next one."""
+
+        def now() -> datetime:
+            self.order.close()
+            return NOW
+
+        self.pending = Challenges(now)
+        self.order = ExitStack()
+        self.order.enter_context(self.pending.published(TLS, "a.example", "one.thumb"))
+        first = self.pending.certificate("a.example", self.key)
+        with self.pending.published(TLS, "a.example", "two.thumb"):
+            self.assertNotEqual(self.pending.certificate("a.example", self.key), first)
 
     def test_failed(self) -> None:
         """Nothing stays when the order fails."""

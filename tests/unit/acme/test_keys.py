@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -20,6 +20,7 @@ from docxy.acme.keys import (
     server_name,
     signing_request,
     stand_in,
+    type_of,
 )
 from docxy.tls.certificates import names_of
 from tests.unit.tls.throwaway import NOW, Wish, issue, key, leaf
@@ -33,7 +34,11 @@ class KeyTests(SynchronousTestCase):
         for key_type, size in (("ec256", 256), ("ec384", 384), ("rsa2048", 2048)):
             made = load_pem_private_key(pem_of(new_key(key_type)), None)
             assert isinstance(made, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey)
-            self.assertEqual(made.key_size, size)
+            self.assertEqual((made.key_size, type_of(made)), (size, key_type))
+        for name in ("ed25519", "secp256k1"):
+            other = key(name)
+            assert isinstance(other, ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey)
+            self.assertEqual(type_of(other), "")
 
     def test_request(self) -> None:
         """A request has every name as what it is, and is signed by its key."""

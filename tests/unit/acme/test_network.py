@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import tempfile
+import threading
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,14 +18,25 @@ from requests.adapters import HTTPAdapter
 from twisted.trial.unittest import SynchronousTestCase
 from urllib3.response import HTTPResponse
 
+from docxy.acme import network as network_module
 from docxy.acme.keys import new_key
-from docxy.acme.network import MAX_ANSWER, Adapter, Network, TooLarge
-from tests.unit.tls.throwaway import root
+from docxy.acme.network import (
+    LONGEST,
+    MAX_ANSWER,
+    Adapter,
+    Elsewhere,
+    Network,
+    TooLarge,
+    TooLong,
+    _Bounded,
+    origin_of,
+)
+from tests.unit.tls.throwaway import intermediate, leaf, root, write
 
 
 def network(ca: str | None = None) -> Network:
     """One with an account's key."""
-    return Network(JWKEC(key=new_key("ec256")), ca)
+    return Network(JWKEC(key=new_key("ec256")), "https://ca.example/dir", ca)
 
 
 class AdapterTests(SynchronousTestCase):
@@ -63,6 +77,26 @@ class AdapterTests(SynchronousTestCase):
         self.net.session.get("https://ca.example/")
         self.assertIsNone(self.net.adapter.told)
 
+    def test_rest_bounded(self) -> None:
+        """So is what `requests` throws away, of an answer that it cannot read."""
+        raw = _Bounded(BytesIO(b"x" * (MAX_ANSWER + 1)))
+        self.assertEqual([len(raw.read(7)), len(raw.read())], [7, MAX_ANSWER - 6])
+        self.assertEqual(len(_Bounded(BytesIO(b"x" * (MAX_ANSWER + 1))).read()), MAX_ANSWER)
+
+    def test_elsewhere(self) -> None:
+        """Nothing is asked of another host or port, whatever the authority names or redirects to."""
+        for url in ("https://elsewhere.example/", "https://ca.example:8443/", "https://ca.example.test/"):
+            self.assertRaises(Elsewhere, self.net.session.get, url)
+        self.assertEqual(self.net.session.get("https://CA.example:443/").status_code, 200)
+        self.answer |= {"status": 302, "headers": {"Location": "https://127.0.0.1/"}}
+        error = self.assertRaises(Elsewhere, self.net.session.get, "https://ca.example/")
+        self.assertIn("it names the host 127.0.0.1,", str(error))
+
+    def test_cut(self) -> None:
+        """A conversation that has lasted too long asks nothing more."""
+        self.net.adapter.cut()
+        self.assertRaises(TooLong, self.net.session.get, "https://ca.example/")
+
     def test_encrypted_alone(self) -> None:
         """Nothing goes out without TLS, wherever a directory or a redirect leads."""
         self.assertRaises(requests.exceptions.InvalidSchema, self.net.session.get, "http://ca.example/")
@@ -75,24 +109,74 @@ class AdapterTests(SynchronousTestCase):
         self.assertRaises(requests.exceptions.TooManyRedirects, self.net.session.get, "https://ca.example/")
 
 
-class TrustTests(SynchronousTestCase):
-    """Whom it believes."""
+class SlowTests(SynchronousTestCase):
+    """An authority that does not come to an end."""
 
-    def test_roots(self) -> None:
-        """The system's roots, and the one of the settings; names are checked."""
+    def serve(self, listening: socket.socket) -> None:
+        """Answer with half a header, and with nothing more until the client leaves."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.leaf)
+        accepted, _ = listening.accept()
+        with accepted, context.wrap_socket(accepted, server_side=True) as connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Endless: ")
+            self.timer.call()
+            self.left = connection.recv(1) == b""
+
+    def test_ended(self) -> None:
+        """The time for all is bounded: what is waited for then is cut, in the midst of an answer."""
         made = tempfile.TemporaryDirectory()
         self.addCleanup(made.cleanup)
-        path = Path(made.name, "ca.pem")
-        path.write_bytes(root().pem)
-        context = network(str(path)).adapter._context
-        self.assertEqual((context.verify_mode, context.check_hostname), (ssl.CERT_REQUIRED, True))
-        known = [one["subject"] for one in context.get_ca_certs()]
-        self.assertIn(((("commonName", "Throwaway Root"),),), known)
+        one = leaf("localhost")
+        self.leaf = write(Path(made.name, "leaf.pem"), [one.pem, intermediate().pem, one.key_pem()])
+        authority = write(Path(made.name, "root.pem"), [root().pem])
+        self.patch(network_module, "Timer", self.timer_of)
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            url = f"https://localhost:{listening.getsockname()[1]}/dir"
+            serving = threading.Thread(target=self.serve, args=[listening])
+            serving.start()
+            with Network(JWKEC(key=new_key("ec256")), url, authority) as net:
+                error = self.assertRaises(
+                    requests.exceptions.ConnectionError, net.session.get, url, timeout=30
+                )
+                self.assertNotIsInstance(error, requests.exceptions.SSLError)
+                self.assertRaises(TooLong, net.session.get, url, timeout=30)
+            serving.join(30)
+        self.assertTrue(self.left)
+        self.assertEqual((self.timer.seconds, self.timer.steps), (LONGEST, ["start", "cancel"]))
+
+    def timer_of(self, seconds: float, call: Callable[[], None]) -> FakeTimer:
+        """A clock that the test turns."""
+        self.timer = FakeTimer(seconds, call)
+        return self.timer
+
+
+class FakeTimer:
+    """A `threading.Timer` of which the test says when its time is over."""
+
+    daemon = False
+
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self.seconds, self.call = seconds, call
+        self.steps: list[str] = []
+
+    def start(self) -> None:
+        """Begin."""
+        assert self.daemon
+        self.steps.append("start")
+
+    def cancel(self) -> None:
+        """End."""
+        self.steps.append("cancel")
+
+
+class TrustTests(SynchronousTestCase):
+    """Whom it believes."""
 
     def test_only_those(self) -> None:
         """The pool has this context, and no further roots are added to a connection."""
         context = ssl.create_default_context()
-        adapter = Adapter(context)
+        adapter = Adapter(context, origin_of("https://ca.example/"))
         self.assertIs(adapter.poolmanager.connection_pool_kw["ssl_context"], context)
 
         class Pool:

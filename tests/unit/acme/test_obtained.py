@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,19 @@ from twisted.internet.defer import Deferred
 from docxy.acme import obtained
 from docxy.acme.challenges import HTTP, TLS
 from docxy.acme.obtained import Obtained
+from docxy.acme.state import State
 from docxy.process import GivenUp
 from docxy.settings.values import AcmeSettings, SettingsError
 from docxy.tls.shown import Certificates
 from tests.unit.service_rig import ServiceCase, settings
-from tests.unit.tls.throwaway import NOW
+from tests.unit.tls.throwaway import NOW, Wish, intermediate, issue
 
 
 class ObtainedTests(ServiceCase):
-    def acme(self, **values: Any) -> AcmeSettings:
-        """Settings with a folder of their own."""
-        return AcmeSettings(("mirror.example.com",), state=str(self.folder() / "acme"), **values)
+    def acme(self, folder: str | None = None, **values: Any) -> AcmeSettings:
+        """Settings with a folder of their own, unless they share one."""
+        state = folder or str(self.folder() / "acme")
+        return AcmeSettings(("mirror.example.com",), state=state, **values)
 
     def test_library_missing(self) -> None:
         """Without the library the start ends, and the remedy is named."""
@@ -57,6 +60,20 @@ class ObtainedTests(ServiceCase):
         self.assertEqual(self.said("error"), [])
         built.stopService()
         self.assertTrue(wired.renewal._life.called)
+
+    def test_other_authority(self) -> None:
+        """Where another authority's certificate is still good, it is shown until there is one of this one."""
+        acme = self.acme(directory="https://new.example/dir")
+        for name, days in (("mirror.example.com", 30), ("mirror.example.com", 60), ("other.example", 90)):
+            one = issue(Wish(name, days=(-1, days)), intermediate())
+            state = State(self.acme(directory=f"https://{days}.example/dir", folder=acme.state))
+            state.prepare()
+            state.keep_pair(one.pem + intermediate().pem, one.key_pem())
+        made = Obtained(acme, lambda: NOW)
+        known = Certificates(lambda: NOW, made.pair, made.coming)
+        assert known.default is not None
+        self.assertEqual(known.default.pair.not_after, NOW + timedelta(days=60))
+        self.assertTrue(known.awaited)
 
     def test_start_refused(self) -> None:
         """A folder that cannot be written ends the start in one line."""

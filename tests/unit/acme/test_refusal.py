@@ -6,6 +6,7 @@ import requests
 from acme import errors, messages
 from hypothesis import given
 from hypothesis import strategies as st
+from josepy.errors import DeserializationError
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.acme.refusal import EXPECTED, problem_of, words
@@ -53,6 +54,12 @@ class ProblemTests(SynchronousTestCase):
             (refused, "the authority cannot be met (Connection refused)"),
             (requests.exceptions.ReadTimeout("slow"), "the authority cannot be met (slow)"),
             (requests.exceptions.ReadTimeout(), "the authority cannot be met ()"),
+            (OverflowError("too long"), "the authority's answer makes no sense (OverflowError: too long)"),
+            (RecursionError(), "the authority's answer makes no sense (RecursionError: )"),
+            (
+                DeserializationError("status"),
+                "the authority's answer makes no sense (DeserializationError: Deserialization error: status)",
+            ),
             (KeyError("newOrder"), "the authority's answer makes no sense (KeyError: 'newOrder')"),
         ):
             assert isinstance(error, EXPECTED)
@@ -67,6 +74,8 @@ class ProblemTests(SynchronousTestCase):
         )
         told = "a.example: by http-01: dns: NXDOMAIN; a.example: by tls-alpn-01: tls: refused"
         self.assertEqual(problem_of(errors.ValidationError([failed])), told)
+        many = str(problem_of(errors.ValidationError([failed] * 50)))
+        self.assertEqual((many.count("NXDOMAIN"), many.endswith("; and 95 more")), (3, True))
         silent = errors.ValidationError([authorization()])
         self.assertEqual(problem_of(silent), "an authorization failed, without a reason")
 

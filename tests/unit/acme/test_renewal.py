@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -11,106 +10,17 @@ from typing import Any
 
 from cryptography import x509
 from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.task import Clock
-from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.acme.outcome import Issued, Refused
 from docxy.acme.renewal import BUSY, FIRST_LOOK, Renewal
-from docxy.acme.state import State, Trouble
+from docxy.acme.state import Trouble
 from docxy.interfaces import Clocks
-from docxy.policy.renewals import DAY, LONGEST_LOOK, Span, Suggestion
+from docxy.policy.renewals import DAY, LONGEST_LOOK
 from docxy.settings.values import AcmeSettings, SettingsError
 from docxy.tls.certificates import load_files
 from docxy.tls.shown import Certificates, Coming
+from tests.unit.acme.renewal_rig import NAME, RenewalCase
 from tests.unit.tls.throwaway import NOW, Wish, intermediate, issue, write
-from tests.unit.web.rig import Logged
-
-NAME = "mirror.example.com"
-
-
-class Source:
-    """Gives certificates that are valid for 30 days, a day of them gone, or what it is told."""
-
-    def __init__(self, elapsed: Callable[[], float]) -> None:
-        self._elapsed = elapsed
-        self.refusal: Exception | None = None
-        self.names = (NAME,)
-        self.orders: list[float] = []
-        self.asked: list[float] = []
-        self.suggested: Suggestion | Refused | None = None
-
-    def issue(self) -> Issued:
-        """One of now."""
-        day = self._elapsed() / DAY
-        one = issue(Wish(NAME, names=self.names, days=(day - 1, day + 29)), intermediate())
-        return Issued(one.pem + intermediate().pem, one.key_pem())
-
-    def obtain(self) -> Issued:
-        """The next one, or a refusal."""
-        self.orders.append(self._elapsed())
-        if self.refusal is not None:
-            raise self.refusal
-        return self.issue()
-
-    def suggestion(self, leaf: x509.Certificate) -> Suggestion | None:
-        """What the authority says of the first one; of others nothing."""
-        self.asked.append(self._elapsed())
-        if len(self.orders) > 1:
-            return None
-        if isinstance(self.suggested, Refused):
-            raise self.suggested
-        return self.suggested
-
-
-class RenewalCase(SynchronousTestCase):
-    """No certificate yet, and a clock."""
-
-    def setUp(self) -> None:
-        made = tempfile.TemporaryDirectory()
-        self.addCleanup(made.cleanup)
-        self.folder = Path(made.name)
-        self.logged = Logged(self)
-        self.clock = Clock()
-        self.source = Source(self.clock.seconds)
-        self.settings = AcmeSettings(
-            (NAME,), directory="https://ca.example/dir", state=str(self.folder / "acme")
-        )
-        self.state = State(self.settings)
-        self.work: Callable[[Callable[[], Any]], Deferred[Any]] = maybeDeferred
-        self.make()
-
-    def make(self) -> None:
-        """A process that begins."""
-        stand_in = issue(Wish("stand-in"))
-        files = write(self.folder / "stand-in.pem", [stand_in.pem, stand_in.key_pem()])
-        pair = load_files(self.state.pair.__class__(files, files), now=NOW)
-        coming = Coming(lambda: pair, lambda name, key: None)
-        self.certificates = Certificates(
-            lambda: NOW + timedelta(seconds=self.clock.seconds()), self.state.pair, coming
-        )
-        clocks = Clocks(self.clock, lambda: NOW.timestamp() + self.clock.seconds())
-        self.renewal = Renewal(
-            self.settings, self.state, self.certificates, self.source, clocks, lambda work: self.work(work)
-        )
-        self.renewal.chance = lambda: 0.0
-        self.addCleanup(self.renewal.stop)
-
-    def start(self) -> None:
-        """Begin, and have the first look."""
-        self.renewal.start()
-        self.clock.advance(FIRST_LOOK)
-
-    def pass_days(self, days: float, step: float = 600.0) -> None:
-        """Let time go by, in short steps."""
-        self.clock.pump([step] * round(days * DAY / step))
-
-    def said(self, level: str) -> list[str]:
-        """What was logged at this level."""
-        return [
-            str(event["log_format"]).format(**event)
-            for event in self.logged.events
-            if event.get("log_namespace") == "docxy.acme.renewal" and event["log_level"].name == level
-        ]
 
 
 class LifeTests(RenewalCase):
@@ -211,40 +121,92 @@ class LifeTests(RenewalCase):
         self.settings = AcmeSettings((NAME,), eab_kid="kid", eab_hmac_file="/gone", state=self.settings.state)
         self.make()
         self.assertRaises(SettingsError, self.renewal.start)
+        self.settings = AcmeSettings((NAME,), ca="/gone", state=self.settings.state)
+        self.make()
+        self.assertRaises(SettingsError, self.renewal.start)
 
     def test_broken(self) -> None:
-        """A fault of ours is logged with its traceback, and does not go on."""
+        """A fault of ours is logged with its traceback, and counts as a failure, after which it goes on."""
         self.source.refusal = ZeroDivisionError()
         self.start()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertIn("a fault in docxy itself, which is told above; next try at ", self.said("error")[0])
+        self.source.refusal = None
+        self.clock.advance(60)
+        self.assertFalse(self.certificates.awaited)
 
+    def test_no_thread(self) -> None:
+        """Where no thread can be had, it is tried again."""
 
-class SuggestionTests(RenewalCase):
-    """When the authority wants it renewed."""
+        def refuse(work: Callable[[], Any]) -> Deferred[Any]:
+            raise RuntimeError("can't start new thread")
 
-    def suggest(self, start: float, end: float, again: float = DAY) -> Suggestion:
-        """A window, in days from now."""
-        base = NOW.timestamp()
-        return Suggestion(Span(base + start * DAY, base + end * DAY), again)
-
-    def test_window(self) -> None:
-        """The window decides, and is asked for as often as the authority wants."""
-        self.source.suggested = self.suggest(10, 12)
+        self.work = refuse
         self.start()
-        self.source.suggested = self.suggest(5, 6)  # a day later: it was revoked, say
-        self.pass_days(5.5)
-        self.assertEqual([round(at / DAY, 1) for at in self.source.orders], [0, 5.0])
-        self.assertEqual([round(at / DAY) for at in self.source.asked][:5], [0, 1, 2, 3, 4])
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.work = maybeDeferred
+        self.clock.advance(60)
+        self.assertFalse(self.certificates.awaited)
 
-    def test_refused(self) -> None:
-        """Where it cannot be asked, its last word stands, and it is asked again in some hours."""
-        self.source.suggested = self.suggest(3, 4)
+    def test_disk_elsewhere(self) -> None:
+        """The reactor's thread never waits for the disk, which may be busy for long."""
+        self.source.refusal = Refused("no")
+        elsewhere, synced = [0], []
+
+        def work(job: Callable[[], Any]) -> Deferred[Any]:
+            elsewhere[0] += 1
+            try:
+                return maybeDeferred(job)
+            finally:
+                elsewhere[0] -= 1
+
+        self.work = work
+        self.patch(os, "fsync", lambda descriptor: synced.append(elsewhere[0]))
         self.start()
-        self.source.suggested = Refused("gone")
-        self.pass_days(3.5)
-        self.assertEqual(round(self.source.orders[1] / DAY, 1), 3.0)
-        self.assertIn("acme: the authority does not say when to renew: gone", self.said("info"))
-        self.assertGreater(len(self.source.asked), 6)
+        self.source.refusal = None
+        self.clock.advance(60)
+        self.assertFalse(self.certificates.awaited)
+        self.assertEqual(set(synced), {1})
+
+    def test_key_type(self) -> None:
+        """A certificate whose key is of another type than the settings' is followed by one that is not."""
+        self.start()
+        self.settings = AcmeSettings(
+            (NAME,), directory=self.settings.directory, key_type="rsa2048", state=self.settings.state
+        )
+        self.renewal.stop()
+        self.make()
+        self.source.key = "rsa2048"
+        self.start()
+        self.assertEqual(len(self.source.orders), 2)
+        self.clock.advance(DAY)
+        self.assertEqual(len(self.source.orders), 2)
+
+    def test_replaced(self) -> None:
+        """An order knows which certificate it replaces."""
+        self.start()
+        assert self.certificates.pair is not None
+        first = self.certificates.pair.chain[0]
+        self.pass_days(25)
+        self.assertEqual(self.source.replaced, [None, first])
+
+    def test_meanwhile(self) -> None:
+        """What another authority has issued is no stand-in."""
+        other = issue(Wish(NAME), intermediate())
+        content = [other.pem, intermediate().pem, other.key_pem()]
+        files = write(self.folder / "other.pem", content)
+        pair = load_files(self.state.pair.__class__(files, files), now=NOW)
+        self.certificates = Certificates(
+            lambda: NOW, self.state.pair, Coming(lambda: pair, lambda name, key: None)
+        )
+        clocks = Clocks(self.clock, lambda: NOW.timestamp())
+        self.renewal = Renewal(
+            self.settings, self.state, self.certificates, self.source, clocks, lambda work: self.work(work)
+        )
+        self.addCleanup(self.renewal.stop)
+        self.renewal.start()
+        told = f"acme: no certificate for {NAME} yet; what another authority has issued is shown until then"
+        self.assertEqual(self.said("warn"), [told])
 
 
 class FailureTests(RenewalCase):
@@ -329,7 +291,7 @@ class FailureTests(RenewalCase):
         self.assertEqual(len(self.source.orders), 1)
 
     def test_not_kept(self) -> None:
-        """A disk that is full is told; nothing ends by it, not even where the failure cannot be kept."""
+        """A full disk is told; nothing is ordered in vain, and the waits grow though they cannot be kept."""
         self.renewal.start()
 
         def refuse(source: str, target: Path) -> None:
@@ -338,6 +300,8 @@ class FailureTests(RenewalCase):
         self.patch(os, "replace", refuse)
         self.clock.advance(FIRST_LOOK)
         self.assertIn("it cannot be kept or shown: [Errno 28] No space left on device", self.said("error")[0])
+        self.clock.pump([10.0] * 60)
+        self.assertEqual((len(self.said("error")), self.source.orders), (5, []))
 
     def test_not_shown(self) -> None:
         """A certificate that cannot serve is told as a failure."""

@@ -13,7 +13,9 @@ from docxy.acme.keys import new_key, pem_of
 from docxy.acme.state import Account, Busy, State, Trouble, write_whole
 from docxy.settings.values import AcmeSettings, SettingsError
 from docxy.tls.certificates import load_files
-from tests.unit.tls.throwaway import NOW, intermediate, leaf
+from tests.unit.tls.throwaway import NOW, Wish, intermediate, issue, leaf
+
+CHAIN = leaf().pem + intermediate().pem
 
 
 class StateTests(SynchronousTestCase):
@@ -36,7 +38,8 @@ class StateTests(SynchronousTestCase):
     def test_nobody_else_reads(self) -> None:
         """Folders and files are their owner's alone, and each directory's apart."""
         self.state.keep_account(Account("https://ca.example/1", pem_of(new_key("ec256"))))
-        self.state.keep_pair(leaf().pem, leaf().key_pem())
+        self.state.keep_pair(CHAIN, leaf().key_pem())
+        self.state.try_room()
         self.state.keep_trouble(Trouble(1, 2.0, ("a.example",)))
         with self.state.locked():
             pass
@@ -65,15 +68,60 @@ class StateTests(SynchronousTestCase):
         error = self.assertRaises(SettingsError, self.state.prepare)
         self.assertIn("cannot be written (Permission denied)", error.problem)
 
+    def test_foreign(self) -> None:
+        """Files that another user left there are told at the start, with the command that mends it."""
+        self.state.keep_account(Account("https://ca.example/1", pem_of(new_key("ec256"))))
+        with self.state.locked():
+            pass
+        for foreign in ("lock", "account.pem"):
+            self.patch(os, "access", lambda path, mode, foreign=foreign: path.name != foreign)
+            error = self.assertRaises(SettingsError, self.state.prepare)
+            self.assertIn(f"/{foreign} belongs to another user", error.problem)
+            self.assertEqual(error.remedy, f"give all to docxy's user: chown -R USER {self.folder}")
+
+    def test_others(self) -> None:
+        """What other authorities issued is found; ours is not among it."""
+        self.assertEqual(self.state.others(), [])
+        made = []
+        for number in range(2):
+            other = State(self.settings(f"https://ca{number}.example/"))
+            other.prepare()
+            other.keep_pair(CHAIN, leaf().key_pem())
+            made.append(other.pair)
+        self.state.keep_pair(CHAIN, leaf().key_pem())
+        self.assertEqual(self.state.others(), made)
+
+    def test_useless(self) -> None:
+        """What could never serve does not take the place of what does; what a clock of ours dislikes does."""
+        self.state.keep_pair(CHAIN, leaf().key_pem())
+        for chain, key in ((leaf().pem, leaf().key_pem()), (CHAIN, pem_of(new_key("ec256"))), (b"", b"")):
+            self.assertRaises(SettingsError, self.state.keep_pair, chain, key)
+            self.assertEqual(load_files(self.state.pair, now=NOW).chain[0], leaf().certificate)
+        old = issue(Wish(days=(-90, -1)), intermediate())
+        self.state.keep_pair(old.pem + intermediate().pem, old.key_pem())
+        self.assertRaises(SettingsError, load_files, self.state.pair, now=NOW)
+
+    def test_no_room(self) -> None:
+        """A disk without room for a certificate is told, and nothing stays of the try."""
+
+        def refuse(descriptor: int) -> None:
+            raise OSError(28, "No space left on device")
+
+        self.patch(os, "fsync", refuse)
+        self.assertRaises(OSError, self.state.try_room)
+        self.assertEqual(self.files(), [])
+
     def test_account(self) -> None:
         """An account is read as it was written; without its key, or forgotten, there is none."""
         self.assertIsNone(self.state.account())
         account = Account("https://ca.example/1", pem_of(new_key("ec256")))
         self.state.keep_account(account)
         self.assertEqual(self.state.account(), account)
+        self.assertNotIn("PRIVATE", repr(account))
         self.state.forget_account()
         self.state.forget_account()
         self.assertIsNone(self.state.account())
+        self.assertEqual(self.state.account_key(), account.key)
 
     def test_broken_account(self) -> None:
         """What cannot be read is no account."""
@@ -92,7 +140,7 @@ class StateTests(SynchronousTestCase):
 
     def test_pair(self) -> None:
         """Chain and key lie in one file, as listeners read it."""
-        self.state.keep_pair(leaf().pem + intermediate().pem, leaf().key_pem())
+        self.state.keep_pair(CHAIN, leaf().key_pem())
         found = load_files(self.state.pair, now=NOW)
         self.assertEqual((len(found.chain), found.warnings), (2, ()))
 

@@ -1,20 +1,38 @@
 """The words of ``docxy``, their flags, and their exit status."""
 
 import io
+import json
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
+from threading import Thread
+from typing import Any, cast
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy import __version__
-from docxy.cli import main
+from docxy.cli import command, main
+from docxy.cli.command import INTERRUPTED, run_once
 
 
-class CommandTests(SynchronousTestCase):
-    """The command line, from its words to the exit status."""
+def answer(server: socket.socket, content: bytes) -> None:
+    """Answer one client."""
+    there, _ = server.accept()
+    with there:
+        there.recv(4096)
+        there.sendall(content)
+
+
+class CommandCase(SynchronousTestCase):
+    """A command line and what it says."""
 
     def setUp(self) -> None:
         self.out, self.err = io.StringIO(), io.StringIO()
@@ -32,6 +50,10 @@ class CommandTests(SynchronousTestCase):
         path = folder / "docxy.toml"
         path.write_text(text)
         return str(path)
+
+
+class CommandTests(CommandCase):
+    """The command line, from its words to the exit status."""
 
     def test_nothing(self) -> None:
         """Without a word the help goes to stderr, and the status is 2."""
@@ -87,7 +109,139 @@ class CommandTests(SynchronousTestCase):
         self.assertEqual(self.status("health", "--config", path), 1)
         self.assertRegex(self.err.getvalue(), r"\Adocxy: tcp:1:interface=127\.0\.0\.1: .*\n\Z")
 
+    def test_health_serves(self) -> None:
+        """Where it serves, health says nothing and ends with 0."""
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            answering = Thread(target=answer, args=(server, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"))
+            answering.start()
+            path = self.config(f'[server]\nlisten = ["tcp:{server.getsockname()[1]}:interface=127.0.0.1"]\n')
+            self.assertEqual(self.status("health", "--config", path), 0)
+            answering.join()
+        self.assertEqual((self.out.getvalue(), self.err.getvalue()), ("", ""))
+
+    def test_acme_names(self) -> None:
+        """Names that a certificate is to be obtained for are what clients call the mirror."""
+        path = self.config('[acme]\ndomains = ["a.example", "b.example"]\nagree_tos = true\n')
+        self.assertEqual(self.status("client-config", "--config", path, "k3s"), 0)
+        self.assertIn('- "https://a.example"', self.out.getvalue())
+
+    def test_top(self) -> None:
+        """Without an admin listener top says how to have one; without a terminal it is one view."""
+        path = self.config("")
+        self.assertEqual(self.status("top", "--config", path), 1)
+        self.assertIn("admin.listen: is not set", self.err.getvalue())
+        shown: list[str] = []
+        self.patch(command, "once", shown.append)
+        for arguments in (["--admin", "unix:/flag"], ["--once", "--admin", "unix:/flag"]):
+            self.assertEqual(self.status("top", "--config", path, *arguments), 0)
+        path = self.config('[admin]\nlisten = "unix:/file"\n')
+        self.assertEqual(self.status("top", "--config", path), 0)
+        self.assertEqual(shown, ["unix:/flag", "unix:/flag", "unix:/file"])
+
+    def test_one_harmless_line(self) -> None:
+        """What is wrong is one line without control characters, whatever was typed."""
+        self.status("client-config", "--public-url", "https://a\x1b[2J\nb", "k3s")
+        self.assertRegex(self.err.getvalue(), r"\Adocxy: --public-url: [^\x00-\x1f]*\n\Z")
+
+    def test_poor_terminal(self) -> None:
+        """What a terminal has no characters for is told in others."""
+        raw = io.BytesIO()
+        self.patch(sys, "stderr", io.TextIOWrapper(raw, "ascii"))
+        self.assertEqual(self.status("\u00e9"), 2)
+        sys.stderr.flush()
+        self.assertEqual(raw.getvalue(), b"docxy: Unknown command: ?; see docxy --help\n")
+
+    def test_documented(self) -> None:
+        """Each word has its section in the documentation, and its line in the manual page."""
+        docs = Path(__file__).resolve().parents[3] / "docs"
+        console, manual = ((docs / f"{page}.rst").read_text() for page in ("console", "command"))
+        for word in command.CommandOptions.subCommands:
+            name = cast("list[Any]", word)[0]
+            self.assertIn(f"docxy {name}\n-----", console)
+            self.assertIn(f"``docxy {name}``", manual)
+
     def test_installs_no_reactor(self) -> None:
         """Reading the module leaves the choice of the reactor open."""
         code = "import sys, docxy.cli; sys.exit('twisted.internet.reactor' in sys.modules)"
         self.assertEqual(subprocess.run([sys.executable, "-c", code]).returncode, 0)
+
+
+class CheckTests(CommandCase):
+    """``docxy check``, on a reactor in memory."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(command, "react", lambda work: react(work, _reactor=MemoryReactorClock()))
+
+    def test_lines(self) -> None:
+        """A line each, and the status tells what is wrong."""
+        path = self.config("[server]\nsecret = 1\n")
+        self.assertEqual(self.status("check", "--config", path), 1)
+        self.assertRegex(
+            self.out.getvalue(), r"\A\S+ settings server\.secret in .*: is unknown\n +remedy: .*\n\Z"
+        )
+        self.assertEqual(self.err.getvalue(), "")
+
+    def test_json(self) -> None:
+        """The same as one document."""
+        path = self.config("[server]\nsecret = 1\n")
+        self.assertEqual(self.status("check", "--json", "--config", path), 1)
+        found = json.loads(self.out.getvalue())
+        self.assertEqual((found["docxy"], found["result"], len(found["checks"])), (__version__, "failed", 1))
+
+    def test_refused(self) -> None:
+        """An image, and a user, that there is not are one line."""
+        path = self.config("")
+        for flag, value in (("--image", "telnet"), ("--user", "no-such-user")):
+            self.assertEqual(self.status("check", "--config", path, flag, value), 1)
+        first, second = self.err.getvalue().splitlines()
+        self.assertTrue(first.startswith("docxy: --image: telnet is of no upstream"))
+        self.assertTrue(second.startswith("docxy: --user: there is no user no-such-user"))
+        self.assertEqual(self.out.getvalue(), "")
+
+    def test_fault(self) -> None:
+        """A fault of docxy's own is logged, and no finding."""
+
+        async def work(_: object) -> None:
+            raise ZeroDivisionError
+
+        self.assertEqual(self.assertRaises(SystemExit, run_once, work).code, 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_running(self) -> None:
+        """The work begins when the reactor runs, which is when a signal stops it."""
+        reactor = MemoryReactorClock()
+        self.patch(command, "react", partial(react, _reactor=reactor))
+        begun: list[bool] = []
+
+        async def work(_: object) -> None:
+            begun.append(reactor.hasRun)
+
+        run_once(work)
+        self.assertEqual(begun, [True])
+
+    def test_stopped(self) -> None:
+        """A reactor that ends before the work has is an interruption, not a success."""
+
+        async def work(_: object) -> None:
+            await Deferred()
+
+        self.assertEqual(self.assertRaises(SystemExit, run_once, work).code, INTERRUPTED)
+
+
+class InterruptTests(SynchronousTestCase):
+    """Ctrl-C, for real."""
+
+    def test_interrupted(self) -> None:
+        """While an upstream is waited for it ends the check, with nothing said and a status that tells it."""
+        with socket.create_server(("127.0.0.1", 0)) as server, tempfile.NamedTemporaryFile("w") as file:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}"
+            file.write(f'[[upstream]]\nname = "slow.example"\nurl = "{url}"\n')
+            file.flush()
+            words = [sys.executable, "-c", "from docxy.cli import main; main()", "check", "-c", file.name]
+            running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            there, _ = server.accept()
+            running.send_signal(signal.SIGINT)
+            said = running.communicate(timeout=60)
+            there.close()
+        self.assertEqual((running.returncode, *said), (INTERRUPTED, b"", b""))

@@ -1,12 +1,17 @@
 """What `docxy check` has found: its form as lines, and as JSON."""
 
 import json
+import re
+from pathlib import Path
+from textwrap import dedent
+from typing import get_args
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from docxy.cli.findings import document, failed, fine, lines, refused, status, warned, warning
+from docxy.cli.findings import Check, Mark, document, failed, fine, lines, refused, status, warned, warning
 from docxy.settings.values import SettingsError
 
+DOCUMENTED = (Path(__file__).resolve().parents[3] / "docs" / "check.rst").read_text(encoding="utf-8")
 GOOD = fine("clock", "docker.io", "0 s ahead")
 ODD = warning("name", "a.example", "leads elsewhere", "right behind a proxy")
 BAD = failed("realm", "", "refused", "set it")
@@ -33,7 +38,7 @@ class FindingTests(SynchronousTestCase):
 
     def test_harmless(self) -> None:
         """What a peer sent cannot speak to the terminal."""
-        self.assertEqual(lines([fine("a", "b", "x\x1b[2J\ny")]), "✓ a b: x?[2J?y\n")
+        self.assertEqual(lines([fine("name", "b", "x\x1b[2J\ny")]), "✓ name b: x?[2J?y\n")
 
     def test_status(self) -> None:
         """Only what is wrong makes the status 1."""
@@ -67,6 +72,19 @@ class FindingTests(SynchronousTestCase):
         self.assertEqual(json.loads(document([ODD], "1"))["result"], "warning")
         self.assertEqual(json.loads(document([GOOD], "1"))["result"], "ok")
         self.assertIsNone(json.loads(document([GOOD], "1"))["checks"][0]["remedy"])
+
+    def test_documented(self) -> None:
+        """The documentation has every word of the JSON, and its document has the form of a real one."""
+        words = re.search(r"``check`` is one of (.*?); ``subject``", DOCUMENTED, re.DOTALL)
+        results = re.search(r"``result`` is (.*?),\s+on top", DOCUMENTED, re.DOTALL)
+        assert words is not None and results is not None
+        self.assertEqual(re.findall(r"``([a-z ]+)``", words[1]), list(get_args(Check)))
+        self.assertEqual(re.findall(r"``([a-z]+)``", results[1]), [mark.value for mark in Mark])
+        (block,) = re.findall(r"code-block:: json\n\n((?:[ ]+.*\n|\n)+)", DOCUMENTED)
+        shown = json.loads(dedent(block))
+        (one,) = shown["checks"]
+        real = failed(one["check"], one["subject"], one["text"], one["remedy"])
+        self.assertEqual(json.loads(document([real], shown["docxy"])), shown)
 
     def test_settings(self) -> None:
         """An error of the settings, and a warning of docxy's, keep their parts."""

@@ -1,6 +1,5 @@
 """What can be looked at on this machine: certificates, listeners, names, libraries."""
 
-import getpass
 import os
 import shutil
 import socket
@@ -39,9 +38,9 @@ class MachineCase(SynchronousTestCase):
         self.addCleanup(shutil.rmtree, self.folder)
         self.patch(machine, "in_thread", at_once)
 
-    def served(self, *names: str, days: float = 30) -> Settings:
+    def served(self, *names: str, days: tuple[float, float] = (-1, 30)) -> Settings:
         """Settings of a mirror with a certificate for these names."""
-        issued = issue(Wish(names[0], names=names, days=(-1, days)), intermediate()) if names else leaf()
+        issued = issue(Wish(names[0], names=names, days=days), intermediate()) if names else leaf()
         cert = write(self.folder / "cert.pem", [issued.pem, intermediate().pem])
         key = write(self.folder / "key.pem", issued.key_pem())
         server = {
@@ -64,7 +63,7 @@ class MachineCase(SynchronousTestCase):
 
 
 class CertificateTests(MachineCase):
-    """The certificate, and who can read it."""
+    """The certificate."""
 
     def test_fine(self) -> None:
         """Names, chain and days are told."""
@@ -79,9 +78,15 @@ class CertificateTests(MachineCase):
 
     def test_ends_soon(self) -> None:
         """Some time before its end it is a warning, in its last days it is wrong, by its life."""
-        for days, mark in ((0.3, Mark.WARNING), (0.1, Mark.FAILED)):
+        for days, mark in (
+            ((-80, 10), Mark.WARNING),
+            ((-88, 2), Mark.FAILED),
+            ((-2, 4), Mark.OK),
+            ((-5, 1), Mark.WARNING),
+            ((-5.5, 0.5), Mark.FAILED),
+        ):
             found = self.certified(self.served("mirror.example.com", days=days))[0]
-            self.assertEqual((found.mark, bool(found.remedy)), (mark, True))
+            self.assertEqual((found.mark, bool(found.remedy)), (mark, mark is not Mark.OK), days)
 
     def test_other_name(self) -> None:
         """One that is not for the public URL is told so."""
@@ -95,23 +100,6 @@ class CertificateTests(MachineCase):
         (self.folder / "key.pem").unlink()
         found = list(machine.certificate_findings(certificates, settings, NOW))
         self.assertEqual((found[0].mark, found[0].subject), (Mark.FAILED, "tls.key"))
-
-    def test_readable(self) -> None:
-        """What the service's user can read is told together, what it cannot one by one."""
-        settings = self.served()
-        certificates = machine.certificates_of(settings, NOW)
-        (found,) = machine.readable_findings(settings, certificates, getpass.getuser())
-        self.assertEqual((found.mark, found.text), (Mark.OK, f"{getpass.getuser()} can read all 2"))
-        self.patch(machine, "_readable", lambda path, account: not path.endswith("key.pem"))
-        (found,) = machine.readable_findings(settings, certificates, getpass.getuser())
-        self.assertEqual((found.mark, Path(found.subject).name), (Mark.FAILED, "key.pem"))
-        self.assertIn("chmod 640", found.remedy)
-
-    def test_no_user(self) -> None:
-        """A user that there is not is told, with the option that names another."""
-        (found,) = machine.readable_findings(read({}), None, "no-such-user")
-        self.assertEqual((found.mark, "--user" in found.remedy), (Mark.FAILED, True))
-        self.assertEqual(list(machine.readable_findings(read({}), None, getpass.getuser())), [])
 
 
 class ListenerTests(MachineCase):
@@ -203,8 +191,8 @@ class Refusing(MemoryReactorClock):
 class NameTests(MachineCase):
     """Whether public names lead here."""
 
-    def named(self, url: str, *addresses: str) -> Finding:
-        """What is found of this URL's name, which has these addresses."""
+    def named(self, settings: Settings, *addresses: str) -> list[Finding]:
+        """What is found of the names of these settings, which have these addresses."""
 
         def look_up(*_: object, **__: object) -> list[Any]:
             if not addresses:
@@ -212,24 +200,44 @@ class NameTests(MachineCase):
             return [(0, 0, 0, "", (address, 0)) for address in addresses]
 
         self.patch(socket, "getaddrinfo", look_up)
-        settings = read({"server": {"public_url": [url]}})
-        (found,) = self.successResultOf(Deferred.fromCoroutine(machine.name_findings(None, settings)))
+        return self.successResultOf(Deferred.fromCoroutine(machine.name_findings(None, settings)))
+
+    def public(self, url: str, *addresses: str) -> Finding:
+        """What is found of the name of this public URL, which has these addresses."""
+        (found,) = self.named(read({"server": {"public_url": [url]}}), *addresses)
         return found
 
     def test_here(self) -> None:
         """An address of this machine is right, whatever other ones there are."""
-        found = self.named("https://a.example:8443", "127.0.0.1", "192.0.2.1")
+        found = self.public("https://a.example:8443", "127.0.0.1", "192.0.2.1")
         self.assertEqual((found.mark, found.subject), (Mark.OK, "a.example"))
         self.assertEqual(found.text, "leads to 127.0.0.1, 192.0.2.1")
 
     def test_elsewhere(self) -> None:
         """Other addresses alone are a warning: there may be a proxy."""
-        self.assertEqual(self.named("https://a.example", "192.0.2.1", "2001:db8::1").mark, Mark.WARNING)
+        self.assertEqual(self.public("https://a.example", "192.0.2.1", "2001:db8::1").mark, Mark.WARNING)
 
     def test_nowhere(self) -> None:
         """A name without an address is wrong."""
-        found = self.named("https://a.example")
+        found = self.public("https://a.example")
         self.assertEqual((found.mark, found.text), (Mark.FAILED, "does not resolve"))
+
+    def test_loopback(self) -> None:
+        """A name that is loopback's here, as Debian writes it, is another one's elsewhere."""
+        found = self.public("https://a.example", "127.0.1.1")
+        self.assertEqual(
+            (found.mark, found.text), (Mark.WARNING, "leads to 127.0.1.1, on this machine alone")
+        )
+        self.assertIn("/etc/hosts", found.remedy)
+        self.assertEqual(self.public("http://127.0.0.1:5000", "127.0.0.1").mark, Mark.OK)
+        self.assertEqual(self.public("http://localhost:5000", "127.0.0.1", "::1").mark, Mark.OK)
+
+    def test_to_be_proved(self) -> None:
+        """A name that a certificate is to be obtained for must be found too; each name is told once."""
+        wanted = {"domains": ["a.example", "b.example"], "agree_tos": True}
+        found = self.named(read({"server": {"public_url": ["https://a.example"]}, "acme": wanted}))
+        self.assertEqual([one.subject for one in found], ["a.example", "b.example"])
+        self.assertEqual([one.remedy.split()[-1] for one in found], ["public_url", "acme.domains"])
 
 
 class LibraryTests(MachineCase):
@@ -238,14 +246,27 @@ class LibraryTests(MachineCase):
     def test_openssl(self) -> None:
         """Half a year after its release it is to be renewed; what tells no date is only shown."""
         now = datetime(2026, 1, 1, tzinfo=UTC)
-        for shown, mark in (
-            ("OpenSSL 3.5.4 30 Sep 2025", Mark.OK),
-            ("OpenSSL 3.0.1 14 Dec 2021", Mark.WARNING),
-            ("LibreSSL", Mark.OK),
+        for shown, mark, words in (
+            ("OpenSSL 3.5.4 30 Sep 2025", Mark.OK, ": 93 days old, comes with docxy"),
+            ("OpenSSL 3.0.1 14 Dec 2021", Mark.WARNING, ": 1479 days old, comes with docxy"),
+            ("LibreSSL", Mark.OK, ""),
         ):
-            found = machine.openssl(shown, "built on: today", now)
-            self.assertEqual((found.mark, found.text.startswith(f"{shown}, built on")), (mark, True))
-        self.assertIn("pip install --upgrade", machine.openssl("x 14 Dec 2021", "", now + DAY).remedy)
+            found = machine.openssl(f"{shown}, built on: today", now, True)
+            self.assertEqual((found.mark, found.text), (mark, f"{shown}, built on: today{words}"))
+        self.assertIn("pip install --upgrade", machine.openssl("x 14 Dec 2021", now + DAY, True).remedy)
+
+    def test_distribution(self) -> None:
+        """What the system's packages renew is of no age: their fixes leave the version as it is."""
+        found = machine.openssl("OpenSSL 3.0.1 14 Dec 2021", datetime.now(UTC), False)
+        self.assertEqual((found.mark, "which its packages renew" in found.text), (Mark.OK, True))
+
+    def test_bundled(self) -> None:
+        """A module that names the shared library has it from the system; a wheel's names none."""
+        (self.folder / "_rust.abi3.so").write_bytes(b"\x7fELF\0libc.so.6\0OpenSSL 3.5.4\0")
+        (self.folder / "_rust.pyi").write_bytes(b"libcrypto.so.3")
+        self.assertTrue(machine.is_bundled(self.folder))
+        (self.folder / "_openssl.abi3.so").write_bytes(b"\x7fELF\0libssl.so.3\0libcrypto.so.3\0")
+        self.assertFalse(machine.is_bundled(self.folder))
 
     def test_roots(self) -> None:
         """Without trust roots something is wrong; versions are told in any case."""

@@ -151,7 +151,8 @@ class ProbeTests(SynchronousTestCase):
         self.assertEqual(
             self.last(self.probe(known=known), "realm", Mark.FAILED, "refused").remedy, "set realm"
         )
-        self.last(self.probe(known=Authority("unknown", problem="odd")), "realm", Mark.FAILED, "odd")
+        odd = self.last(self.probe(known=Authority("unknown", problem="odd")), "realm", Mark.FAILED, "odd")
+        self.assertTrue(odd.remedy.endswith(f"curl -i {URL}/v2/"))
         foreign = (b"WWW-Authenticate", b'Bearer realm="https://evil.example/token"')
         told = self.probe(pong=reply(401, headers=[foreign]))
         self.assertIn("realm =", self.last(told, "realm", Mark.FAILED, "evil.example").remedy)

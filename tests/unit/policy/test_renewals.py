@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from docxy.policy.renewals import DAY, LONGEST_LOOK, Span, Suggestion, renew_at, wait_after
+from docxy.policy.renewals import DAY, LONGEST_LOOK, Span, Suggestion, ask_after, renew_at, wait_after
 
 LIFE = Span(0.0, 90 * DAY)
 chances = st.floats(0.0, 1.0, exclude_max=True)
@@ -36,7 +36,9 @@ class RenewTests(SynchronousTestCase):
         self.assertIsNone(Suggestion.of(2.0, 2.0, None))
         self.assertEqual(Suggestion.of(1.0, 2.0, None), Suggestion(Span(1.0, 2.0), LONGEST_LOOK))
         for told, heeded in ((1.0, 600.0), (7200.0, 7200.0), (1e9, DAY)):
-            self.assertEqual(Suggestion.of(1.0, 2.0, told), Suggestion(Span(1.0, 2.0), heeded))
+            self.assertEqual(Suggestion.of(1.0, 2.0, told, "why"), Suggestion(Span(1.0, 2.0), heeded, "why"))
+            self.assertEqual(ask_after(told), heeded)
+        self.assertEqual(ask_after(None), LONGEST_LOOK)
 
 
 class WaitTests(SynchronousTestCase):

@@ -31,29 +31,19 @@ class TableTests(SynchronousTestCase):
 
     def test_all(self) -> None:
         """Every key is taken over."""
-        expected = AcmeSettings(
-            ("a.example", "192.0.2.1", "2001:db8::1"),
-            email="me@example.com",
-            directory="https://ca.example:14000/dir?x",
-            ca="/ca.pem",
-            eab_kid="kid-1",
-            eab_hmac_file="/hmac",
-            key_type="rsa3072",
-            profile="shortlived",
-            state="/state",
-        )
-        found = acme(
-            domains=["A.example", "192.0.2.1", "[2001:DB8:0::1]", "a.example"],
-            email="me@example.com",
-            directory="https://CA.example:14000/dir?x",
-            ca="/ca.pem",
-            eab_kid="kid-1",
-            eab_hmac_file="/hmac",
-            key_type="rsa3072",
-            profile="shortlived",
-            state="/state",
-        )
-        self.assertEqual(found, expected)
+        values: dict[str, Any] = {
+            "email": "me@example.com",
+            "directory": "https://ca.example:14000/dir?x",
+            "ca": "/ca.pem",
+            "eab_kid": "kid-1",
+            "eab_hmac_file": "/hmac",
+            "key_type": "rsa3072",
+            "profile": "shortlived",
+            "state": "/state",
+        }
+        given = values | {"directory": "https://CA.example:14000/dir?x"}
+        found = acme(domains=["A.example", "192.0.2.1", "[2001:DB8:0::1]", "a.example"], **given)
+        self.assertEqual(found, AcmeSettings(("a.example", "192.0.2.1", "2001:db8::1"), **values))
 
     def test_domains(self) -> None:
         """Names are needed, those that an authority can look for, and not too many of them."""
