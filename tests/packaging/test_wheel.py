@@ -141,6 +141,7 @@ class ShippedTests(SynchronousTestCase):
         wanted = {
             "NEWS.rst",
             "dev",
+            "install.sh",
             "docs/conf.py",
             "docxy.tac",
             "requirements/run.txt",

@@ -1,0 +1,237 @@
+"""
+`install.sh` on a fresh Debian 12: each way to install, each mode, by flags, by variables and by answers.
+
+It is installed, pulled through, set up anew, upgraded and removed, and what fails leaves all as it was.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .rig.mirror import CHECKOUT
+from .rig.package import built, newer, sdist
+from .rig.pebble import Pebble
+from .rig.pki import Authority
+from .rig.place import HOST, PAIR, Place, furnished
+from .rig.processes import Finished, wait_until
+from .rig.writer import sha256
+from .test_debian import BOOKS, NEWER, STATE
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[Path]:
+    """A folder for packages and machines."""
+    made = Path(tempfile.mkdtemp(prefix="docxy-install-", dir="/tmp"))  # podman wants short paths
+    yield made
+
+    def gone() -> bool:
+        shutil.rmtree(made, ignore_errors=True)
+        return not made.exists()
+
+    wait_until(gone, f"{made} to go; what podman leaves behind ends a little later")
+
+
+@pytest.fixture(scope="module")
+def package(scratch: Path) -> Path:
+    """docxy's package."""
+    return built("bookworm", scratch / "packages")
+
+
+@pytest.fixture(scope="module")
+def archive(scratch: Path) -> Path:
+    """docxy's sdist."""
+    return sdist(scratch)
+
+
+@pytest.fixture(scope="module")
+def place(scratch: Path, package: Path, authority: Authority) -> Iterator[Place]:
+    """A machine without systemd, for one test after the other."""
+    with furnished("init", scratch, package, authority) as made:
+        yield made
+
+
+@pytest.fixture
+def booted(scratch: Path, package: Path, authority: Authority) -> Iterator[Place]:
+    """A machine with systemd."""
+    with furnished("systemd", scratch, package, authority) as made:
+        yield made
+
+
+def assert_serves(place: Place, done: Finished, trusted: Path | None = None) -> None:
+    """It serves, nothing is wrong, clients are told what to do, and an image comes through."""
+    done.check()
+    assert "docxy serves" in done.out
+    assert f" name {HOST}: leads to 127.0.0.1" in done.out
+    assert "✗" not in done.out
+    assert f'location = "{HOST}"' in done.out
+    place.pull(trusted)
+
+
+def left(place: Place, before: set[str]) -> list[str]:
+    """What there is now and was not, but for what Debian keeps."""
+    return [path for path in sorted(place.machine.files() - before) if not path.startswith((*BOOKS, "srv/"))]
+
+
+def test_refused(place: Place) -> None:
+    """What is wrong or missing is told in a line, and nothing changes."""
+    before = place.machine.files()
+    some = ["--public-name", HOST, *PAIR, *place.deb]
+    for wrong, said in (
+        (["--mode", "afar"], "--mode: is alone, nginx or cdn"),
+        (["--loud"], "no such option: --loud"),
+        (["--cert"], "--cert: its value is missing"),
+        ([], "missing, and nobody is here to ask: --package --public-name --cert --key;"),
+        (["--acme", "yes", *place.deb], "nobody is here to ask: --public-name --acme-agree-tos;"),
+        (["--mode", "cdn", *some], "nobody is here to ask: --trusted;"),
+        (["--acme", "yes", "--acme-agree-tos", "no", *some[:2]], "without your yes"),
+        ([*some, "--public-name", f"https://{HOST}"], "--public-name: is a host name"),
+        ([*some, "--allow", '10.0.0.0/8"]'], "--allow: has a character"),
+        ([*some, "--key", "/srv/none"], "--key: /srv/none is no file"),
+        ([*some, "--sha256", "0" * 64], "its SHA-256 is not 0000"),
+        ([*some, "--package", "https://mirror.test/docxy.deb"], "nobody is here to ask: --sha256;"),
+        ([*some, "--package", "http://mirror.test/docxy.deb"], "begins with https://"),
+        ([*some, "--package", "/srv/key.pem"], "is no package of docxy"),
+        (["--public-name", HOST, *PAIR, "--source", "/srv"], "is no checkout and no sdist of docxy"),
+        (["--public-name", HOST, *PAIR, "--source", "/srv/key.pem"], "is neither a folder nor a .tar.gz"),
+        ([*some, "--source", "/srv"], "leave one of them out"),
+        (["--upgrade", *place.deb], "docxy is not installed here"),
+        (["--purge"], "goes with --uninstall"),
+    ):
+        done = place.install(*wrong)
+        assert (done.code, done.out) == (1, ""), (wrong, done)
+        assert len(done.err.splitlines()) == 1, done.err
+        assert said in done.err, done.err
+    assert left(place, before) == []
+
+
+def test_undone(place: Place) -> None:
+    """Where the service cannot start, its reason is told, and nothing is left of it."""
+    place.machine.run("/etc/init.d/nginx", "start").check()
+    before = place.machine.files()
+    options = ["--public-name", HOST, *PAIR, *place.deb, *place.upstream]
+    done = place.install(*options)
+    place.machine.run("/etc/init.d/nginx", "stop").check()
+    assert done.code == 1
+    assert "'tcp:80' is taken by another process" in done.err, done.err
+    assert "stopped while starting the service; undoing" in done.err
+    assert left(place, before) == []
+    assert place.processes() == []
+
+
+def test_flags(place: Place) -> None:
+    """Alone, by flags: twice, upgraded, removed but for its settings, which serve once more."""
+    options = ["--public-name", HOST, *PAIR, *place.deb, *place.upstream]
+    assert_serves(place, place.install(*options))
+    running, settings = place.processes(), place.settings
+    assert_serves(place, place.install(*options))
+    assert (place.processes(), place.settings) == (running, settings)
+    following = newer(place.package, NEWER)
+    shutil.copy(following, place.machine.root / "srv")
+    done = place.install("--upgrade", "--package", f"/srv/{following.name}").check()
+    assert f"docxy {NEWER} is installed and serves" in done.out
+    assert set(place.processes()) - set(running)
+    place.pull()
+    assert place.install("--uninstall").code == 0
+    assert (place.processes(), place.settings) == ([], settings)
+
+
+def test_answers(place: Place) -> None:
+    """A certificate from an authority, by answers at the terminal; the settings before are kept."""
+    pebble = Pebble(place.scratch / "pebble", namespace=place.machine.namespace, httpPort=80, tlsPort=443)
+    try:
+        shutil.copy(pebble.ca, place.machine.root / "srv/acme-ca.pem")
+        before = place.settings
+        said = f"\n{HOST}\n\nyes\n\nrig.test={place.registry.url}\n\n"
+        authority = ["--acme-directory", pebble.directory, "--acme-ca", "/srv/acme-ca.pem"]
+        done = place.answer(said, *place.deb, *authority)
+        root = place.scratch / "acme-root.pem"
+        root.write_text(pebble.root())
+        assert_serves(place, done, root)
+    finally:
+        pebble.close()
+    (kept,) = (place.machine.root / "etc/docxy").glob("docxy.toml.*")
+    assert kept.read_text() == before
+    kept.unlink()
+
+
+def test_nginx(place: Place) -> None:
+    """Behind nginx, whose site is written and tried; a pair that nginx refuses changes nothing."""
+    options = ["--mode", "nginx", "--public-name", HOST, *place.deb, *place.upstream]
+    assert_serves(place, place.install(*options, *PAIR))
+    place.machine.run("nginx", "-t").check()
+    site = place.machine.root / "etc/nginx/conf.d/docxy.conf"
+    before = site.read_text(), place.processes()
+    done = place.install(*options, "--cert", "/srv/chain.pem", "--key", "/srv/chain.pem")
+    assert done.code == 1
+    assert "nginx refuses" in done.err, done.err
+    assert (site.read_text(), place.processes()) == before
+    place.pull()
+    assert place.install("--uninstall", "--purge").code == 0
+    assert [path for path in STATE if (place.machine.root / path[1:]).exists()] == []
+    assert not site.exists()
+
+
+def test_piped(place: Place, archive: Path) -> None:
+    """Fetched and piped into a shell, by variables alone: a virtual environment, as a CDN's origin."""
+    before = place.machine.files()
+    variables = {
+        "MODE": "cdn",
+        "PUBLIC_NAME": HOST,
+        "CERT": "/srv/chain.pem",
+        "KEY": "/srv/key.pem",
+        "TRUSTED": "127.0.0.0/8",
+        "ALLOW": "192.0.2.0/24",
+        "UPSTREAMS": f"rig.test={place.registry.url}",
+        "SHA256": sha256(archive.read_bytes()).removeprefix("sha256:"),
+    }
+    shutil.copy(CHECKOUT / "install.sh", place.scratch)
+    with place.web() as url:
+        variables["SOURCE"] = f"{url}/{archive.name}"
+        given = [f"DOCXY_INSTALL_{name}={value}" for name, value in variables.items()]
+        command = ["env", *given, *place.offline(), "CURL_CA_BUNDLE=/srv/ca.pem", "sh", "-c"]
+        piped = f"curl --fail --silent {url}/install.sh | sh -s --"
+        done = place.machine.run(*command, piped).check()
+        assert "✗" not in done.out
+        assert [place.ask(), place.ask(X_Forwarded_For="192.0.2.7")] == [403, 200]
+        (running,) = place.processes()
+        done = place.machine.run(*command, f"{piped} --upgrade").check()
+    assert "is installed and serves" in done.out
+    assert set(place.processes()) - {running}  # the old one may take a moment to end
+    assert place.ask(X_Forwarded_For="192.0.2.7") == 200
+    assert place.install("--uninstall", "--purge").code == 0
+    assert [path for path in left(place, before) if "docxy" in path] == []
+    assert place.processes() == []
+
+
+def test_systemd(booted: Place, archive: Path) -> None:
+    """Under systemd: a virtual environment of an sdist; settings that will not do leave it as it serves."""
+    booted.machine.run("systemctl", "disable", "--now", "nginx").check()  # it has port 80
+    before = booted.machine.files()
+    shutil.copy(archive, booted.machine.root / "srv")
+    source = ["--source", f"/srv/{archive.name}"]
+    command = ["env", *booted.offline(), "/srv/install.sh", *source]
+    options = ["--public-name", HOST, *PAIR, *booted.upstream]
+    assert_serves(booted, booted.machine.run(*command, *options))
+    assert booted.machine.run("systemctl", "is-enabled", "docxy").out == "enabled\n"
+    settings = booted.settings
+    done = booted.machine.run(*command, *options, "--key", "/srv/other.pem")
+    assert done.code == 1
+    assert "does not belong to the certificate" in done.err, done.err
+    assert "all is as it was" in done.err
+    assert booted.settings == settings
+    booted.pull()
+    running = booted.processes()
+    assert "is installed and serves" in booted.machine.run(*command, "--upgrade").check().out
+    assert set(booted.processes()) - set(running)
+    assert booted.machine.run("systemctl", "is-active", "docxy").out == "active\n"
+    booted.pull()
+    assert booted.install("--uninstall", "--purge").code == 0
+    assert [path for path in left(booted, before) if "docxy" in path] == []
+    assert booted.processes() == []
