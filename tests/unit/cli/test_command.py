@@ -239,6 +239,8 @@ class InterruptTests(SynchronousTestCase):
             file.write(f'[[upstream]]\nname = "slow.example"\nurl = "{url}"\n')
             file.flush()
             words = [sys.executable, "-c", "from docxy.cli import main; main()", "check", "-c", file.name]
+            # Who runs these tests in a shell's background has them, and all below them, ignore Ctrl-C.
+            words = ["env", "--default-signal=INT", *words]
             running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             there, _ = server.accept()
             running.send_signal(signal.SIGINT)
