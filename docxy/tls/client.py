@@ -4,9 +4,10 @@ Whom docxy believes when it calls a registry, its realm or its CDN.
 Owns the trust roots, the client contexts (a few, one for each host) and the
 TLS sessions that are resumed.  Knows nothing of HTTP, pools or upstreams.
 
-Names are verified by Twisted's own `optionsForClientTLS`, in every full
-handshake.  A resumed handshake verifies nothing again, therefore a session
-lives and dies with the creator of one host and port, in one `ClientTrust`.
+Names are verified in every full handshake, by `service_identity` and not by
+Twisted's own callback: that accepts a certificate whose names it cannot read.
+A resumed handshake verifies nothing again, therefore a session lives and dies
+with the creator of one host and port, in one `ClientTrust`.
 """
 
 from __future__ import annotations
@@ -15,13 +16,28 @@ import os
 import re
 import ssl
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from weakref import ref
 
+from cryptography import x509
 from OpenSSL import SSL, crypto
+from service_identity import CertificateError
+from service_identity.hazmat import (
+    DNS_ID,
+    CertificatePattern,
+    DNSPattern,
+    IPAddress_ID,
+    IPAddressPattern,
+    ServiceID,
+    verify_service_identity,
+)
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.protocols.tls import TLSMemoryBIOProtocol
+from twisted.python.failure import Failure
 from twisted.web.iweb import IPolicyForHTTPS
 from zope.interface import implementer
 
@@ -31,6 +47,7 @@ from docxy.tls import pem
 MAX_HOSTS = 16  # contexts kept: each holds its own parsed copy of the system's roots, about 0.9 MiB
 
 _ALPN = [b"http/1.1"]
+_VERIFIED = SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT
 _CONNECT_EXIT = SSL.SSL_ST_CONNECT | SSL.SSL_CB_EXIT
 
 # Where systems keep their roots; pyOpenSSL looks in the same places when its OpenSSL is the wheel's own.
@@ -88,12 +105,14 @@ class ResumingCreator:
 
     def __init__(self, host: str, roots: tuple[crypto.X509, ...] = ()) -> None:
         self._options = optionsForClientTLS(host, acceptableProtocols=_ALPN)
+        self._wanted = _identity(host)
         self._roots_to_add = roots
         self._session: SSL.Session | None = None
 
     def clientConnectionForTLS(self, tlsProtocol: TLSMemoryBIOProtocol) -> SSL.Connection:
         """The connection object Twisted asks for when it calls the host."""
         connection = self._options.clientConnectionForTLS(tlsProtocol)
+        connection.set_verify(_VERIFIED, _NameCheck(tlsProtocol, self._wanted).judged)
         self._add_roots(connection.get_context())
         if self._session is not None:
             connection.set_session(self._session)
@@ -113,6 +132,48 @@ class ResumingCreator:
 
     def _keep(self, session: SSL.Session) -> None:
         self._session = session
+
+
+class _NameCheck:
+    """Ends a connection whose peer's certificate is not for the host that was called."""
+
+    def __init__(self, protocol: TLSMemoryBIOProtocol, wanted: ServiceID) -> None:
+        self._protocol = ref(protocol)  # which owns the connection that owns this
+        self._wanted = wanted
+
+    def judged(self, _: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:
+        """OpenSSL judged one certificate of the chain; the leaf's is depth 0."""
+        if depth or not ok:
+            return bool(ok)
+        try:
+            verify_service_identity(list(_patterns(certificate.to_cryptography())), [self._wanted], [])
+        except Exception:  # nothing may leave a callback of OpenSSL's, and what cannot be judged is refused
+            protocol = self._protocol()
+            if protocol is not None:
+                protocol.failVerification(Failure())
+            return False
+        return True
+
+
+def _identity(host: str) -> ServiceID:
+    try:
+        return IPAddress_ID(str(ip_address(host)))
+    except ValueError:
+        return DNS_ID(host)
+
+
+def _patterns(certificate: x509.Certificate) -> Iterator[CertificatePattern]:
+    """The names and addresses that it is for, less those that no host can match, as ``*.example`` is one."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return
+    for name in found.get_values_for_type(x509.DNSName):
+        with suppress(CertificateError):
+            yield DNSPattern.from_bytes(name.encode("utf-8"))
+    for address in found.get_values_for_type(x509.IPAddress):
+        if isinstance(address, IPv4Address | IPv6Address):
+            yield IPAddressPattern(address)
 
 
 class _SessionWatch:

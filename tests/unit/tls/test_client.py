@@ -103,6 +103,19 @@ class VerificationTests(FilesTestCase):
             joined.protocol.lost.trap(VerificationError)
             self.assertEqual(joined.protocol.data, b"")
 
+    def test_unreadable_names(self) -> None:
+        """A name that cannot be read vouches for nothing, and hides none that can be."""
+        trust = ClientTrust(self.ca)
+        for names, is_taken in (
+            (("*.test",), False),
+            (("a.*.example.com", "*.*.example.com"), False),
+            ((), False),
+            (("*.test", HOST.decode()), True),
+        ):
+            shown = issue(Wish("", names=names), intermediate())
+            joined = self.call(trust, self.server(shown=shown))
+            self.assertEqual((joined.protocol.data == b"hello", joined.peer.handshaken), (is_taken, is_taken))
+
     def test_server_name(self) -> None:
         """The host is named to the server, an address is not."""
         for host, named in [(HOST, HOST.decode()), (b"127.0.0.1", None)]:
