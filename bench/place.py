@@ -20,12 +20,13 @@ from tests.e2e.rig.namespace import Namespace
 from tests.e2e.rig.pki import Authority
 from tests.e2e.rig.processes import Process, environment
 
+_DOMAIN = "proxies.test"
 ADDRESSES = [f"127.0.99.{number}" for number in range(1, 250)]  # of proxies, each started anew at the next
 
 
 def name_of(address: str) -> str:
     """The host name of a proxy's address."""
-    return f"proxy{address.rpartition('.')[2]}.test"
+    return f"proxy{address.rpartition('.')[2]}.{_DOMAIN}"
 
 
 class Place:
@@ -45,20 +46,21 @@ class Place:
             raise
 
     def _start(self, layers: Sequence[int]) -> None:
-        hosts = {address: names for one in origin.ORIGINS for address, names in one.hosts().items()}
-        hosts |= {address: [name_of(address)] for address in ADDRESSES}
+        origins = {address: names for one in origin.ORIGINS for address, names in one.hosts().items()}
+        hosts = origins | {address: [name_of(address)] for address in ADDRESSES}
         self.namespace = self._closing.enter_context(
             closing(Namespace("bench", self.state / "namespace", hosts))
         )
         self.authority = Authority(self.state / "pki")
-        self.leaf = self.authority.issue("leaf", ["*.test", *(n for names in hosts.values() for n in names)])
+        self.leaf = self.authority.issue("leaf", [f"*.{_DOMAIN}"])
+        shown = self.authority.issue("origin", [name for names in origins.values() for name in names])
         self.content = Content(self.state / "content", layers)
         for one in (origin.STEADY, origin.RESETTING):
-            cdn = origin.breaking(self.namespace, self.leaf, one, self.content)
+            cdn = origin.breaking(self.namespace, shown, one, self.content)
             self._closing.enter_context(cdn)
         state = self.folder("origin")
         config = state / "nginx.conf"
-        config.write_text(origin.configuration(state, self.leaf, self.content))
+        config.write_text(origin.configuration(state, shown, self.content))
         process = self.start("origin", ["nginx", "-e", "stderr", "-p", str(state), "-c", str(config)], state)
         self._closing.callback(process.stop)
         process.ready(partial(self.namespace.answers, origin.FAST.registry, 443))

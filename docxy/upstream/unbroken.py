@@ -42,6 +42,7 @@ from docxy.upstream.parts import Part, Unfit, first_part, is_end, next_part
 _log = Logger()
 
 TICK = 1.0  # seconds between looks at a leg's pace
+CUT = ("reset", "short")  # causes of which a sender's bytes until then say that it is a good one
 MAX_AVOIDED = 64  # hosts and addresses; with more, all are as good as any
 
 
@@ -245,7 +246,7 @@ class UnbrokenBody:
         if wait is None:
             self._give_up(cause, why)
             return
-        self._avoid_sender()
+        self._avoid_sender(is_worth=cause in CUT and brought >= self._care.patience.worth)
         self._course.mends(self, cause)
         _log.warn(
             "{host}: {why} at byte {position}; asked again in {wait:.1f} s",
@@ -256,11 +257,12 @@ class UnbrokenBody:
         )
         self._waiting = self._clock.callLater(wait, self._try)
 
-    def _avoid_sender(self) -> None:
+    def _avoid_sender(self, is_worth: bool) -> None:
+        """Others first; but to ask for another host than one that brought much costs more than it gives."""
         if len(self._avoid) >= MAX_AVOIDED:
             self._avoid.clear()
         at_home = not self._reply.redirected and self._reply.host == self._care.home
-        self._avoid |= {self._reply.address, "" if at_home else self._reply.host} - {""}
+        self._avoid |= {self._reply.address, "" if at_home or is_worth else self._reply.host} - {""}
 
     def _try(self) -> None:
         self._waiting = None

@@ -21,6 +21,7 @@ from docxy.interfaces import (
 from docxy.settings.values import LimitSettings, UpstreamSettings
 from docxy.upstream.unbroken import MAX_AVOIDED, unbroken_maker
 from tests.unit.upstream.unbroken_rig import (
+    CARE,
     CDN,
     CONTENT,
     HOME,
@@ -221,6 +222,20 @@ class MendedTests(UnbrokenCase):
         self.bench.deliver(first, part(10))
         self.bench.wait(1)
         self.assertEqual(self.bench.asked[0][2], {"near.example"})
+
+    def test_worth_asking(self) -> None:
+        """Of a host that brought much and then broke off only the address is avoided."""
+        care = replace(CARE, patience=replace(CARE.patience, worth=10))
+        for first, avoided in (
+            (whole(cut=10, host="a.example", address="192.0.2.1"), {"192.0.2.1"}),
+            (whole(cut=9, host="a.example", address="192.0.2.1"), {"192.0.2.1", "a.example"}),
+            (whole(cut=10, end="never", host="a.example"), {"a.example"}),
+        ):
+            bench = Bench(care)
+            bench.deliver(first, part(9 if len(avoided) == 2 else 10))
+            bench.wait(30)
+            self.ended_whole(bench)
+            self.assertEqual(bench.asked[0][2], avoided)
 
     def test_avoided_bound(self) -> None:
         """However many hosts fail, few are kept."""
