@@ -13,7 +13,7 @@ from typing import Literal
 
 from bench import measures
 from bench.measures import GIB, MANIFEST
-from bench.origin import LINE, PACED, RESETTING, STEADY
+from bench.origin import LINE, PACED, RESETTING, RESETTING_LINE, STEADY, STEADY_LINE
 from bench.place import Place
 from bench.setup import TLS, Setup
 from bench.ways import Proxy, Way
@@ -84,6 +84,7 @@ def life_cases() -> list[Case]:
     """Images, crowds, starts, and upstreams as they really are."""
     small = partial(measures.blobs, size=64 * MIB, least=32 * MIB)
     several = Setup(PACED, connections=4)
+    on_line = partial(measures.broken, size=128 * MIB)
     line, crowd = "an image of ten layers, by skopeo", "1000 clients at 200 kB/s each"
     return [
         Case("image", f"{line}, cold", measures.image, quick=True),
@@ -106,6 +107,22 @@ def life_cases() -> list[Case]:
             Setup(RESETTING),
             _RELAYS,
             quick=True,
+        ),
+        Case(
+            "steady-line",
+            "a CDN that resets nothing, 100 Mbit/s",
+            on_line,
+            Setup(STEADY_LINE),
+            ("docxy",),
+            most=2,
+        ),
+        Case(
+            "resetting-line",
+            "a CDN that resets every 10 MB, 100 Mbit/s",
+            on_line,
+            Setup(RESETTING_LINE),
+            ("docxy",),
+            most=2,
         ),
     ]
 

@@ -156,9 +156,9 @@ def _answers(context: ssl.SSLContext, proxy: Proxy) -> bool:
         return False
 
 
-def broken(place: Place, proxy: Proxy) -> dict[str, float]:
+def broken(place: Place, proxy: Proxy, size: int = GIB) -> dict[str, float]:
     """One blob from a CDN that may break it off: whether it came whole, and if so, when."""
-    blob = place.content.blobs(GIB // 4 if place.small else GIB)[0]
+    blob = place.content.blobs(size // 4 if place.small else size)[0]
     seconds = load.attempt(place, proxy.url + blob.path, blob.size)
     if seconds is None:
         return {WHOLE: 0}

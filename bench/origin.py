@@ -6,7 +6,7 @@ Owns configuration text and the names and addresses of the parts; `place` runs i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.content import REPOSITORY, TAG, Content
@@ -141,18 +141,21 @@ PACED = Origin("paced", 2, rate=2_000_000)
 LINE = Origin("line", 3, rate=12_500_000)  # 100 Mbit/s a connection
 STEADY = Origin("steady", 4, foreign=True)
 RESETTING = Origin("resetting", 5, foreign=True)
+STEADY_LINE = Origin("steady-line", 6, LINE.rate, foreign=True)
+RESETTING_LINE = Origin("resetting-line", 7, LINE.rate, foreign=True)
 RESETS = 10_000_000  # bytes
-ORIGINS = (FAST, PACED, LINE, STEADY, RESETTING)
+FOREIGN = (STEADY, RESETTING, STEADY_LINE, RESETTING_LINE)
+ORIGINS = (FAST, PACED, LINE, *FOREIGN)
 
 
 def breaking(namespace: Namespace, leaf: Leaf, origin: Origin, content: Content) -> Faulty:
-    """The CDN of `STEADY`, or that of `RESETTING`, which resets each body after `RESETS` bytes."""
+    """The CDN of one of the `FOREIGN`; those that reset do so to each body after `RESETS` bytes."""
 
     def blob(asked: Asked) -> Reply:
         body = content.read(asked.target.rpartition("/")[2])
-        return serve(body, asked, ("Content-Type", "application/octet-stream"))
+        return replace(serve(body, asked, ("Content-Type", "application/octet-stream")), pace=origin.rate)
 
-    script = cut(blob, RESETS, "reset") if origin is RESETTING else blob
+    script = cut(blob, RESETS, "reset") if origin in (RESETTING, RESETTING_LINE) else blob
     return Faulty(namespace, leaf, origin.cdn, script)
 
 

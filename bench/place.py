@@ -55,7 +55,7 @@ class Place:
         self.leaf = self.authority.issue("leaf", [f"*.{_DOMAIN}"])
         shown = self.authority.issue("origin", [name for names in origins.values() for name in names])
         self.content = Content(self.state / "content", layers)
-        for one in (origin.STEADY, origin.RESETTING):
+        for one in origin.FOREIGN:
             cdn = origin.breaking(self.namespace, shown, one, self.content)
             self._closing.enter_context(cdn)
         state = self.folder("origin")

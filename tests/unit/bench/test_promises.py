@@ -43,6 +43,9 @@ KEPT: Figures = {
     ("resetting", "docxy", WHOLE): 100,
     ("resetting", "straight", WHOLE): 0,
     ("resetting", "nginx", WHOLE): 0,
+    ("steady-line", "docxy", SECONDS): 10,
+    ("resetting-line", "docxy", SECONDS): 11,
+    ("resetting-line", "docxy", WHOLE): 100,
 }
 
 # For each promise a figure that breaks it.
@@ -59,6 +62,7 @@ BROKEN: tuple[Figures, ...] = (
     {("image-line", "docxy", SECONDS): 21.1},
     {("resetting", "nginx", WHOLE): 100},
     {("resetting", "docxy", SECONDS): 11.1},
+    {("resetting-line", "docxy", SECONDS): 11.1},
 )
 
 
@@ -87,7 +91,8 @@ class JudgedTests(SynchronousTestCase):
 
     def test_short(self) -> None:
         """A body that did not come whole keeps no promise, however fast it was."""
-        self.assertIs(judged(run(KEPT | {("resetting", "docxy", WHOLE): 50}))[-1].met, False)
+        for case, place in (("resetting", -2), ("resetting-line", -1)):
+            self.assertIs(judged(run(KEPT | {(case, "docxy", WHOLE): 50}))[place].met, False)
 
     def test_turned_away(self) -> None:
         """Memory counts only where every client was served."""
