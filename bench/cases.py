@@ -81,10 +81,9 @@ def request_cases() -> list[Case]:
 
 
 def life_cases() -> list[Case]:
-    """Images, crowds, starts, and upstreams as they really are."""
+    """Images, crowds, starts, and an upstream that gives each connection little."""
     small = partial(measures.blobs, size=64 * MIB, least=32 * MIB)
     several = Setup(PACED, connections=4)
-    on_line = partial(measures.broken, size=128 * MIB)
     line, crowd = "an image of ten layers, by skopeo", "1000 clients at 200 kB/s each"
     return [
         Case("image", f"{line}, cold", measures.image, quick=True),
@@ -99,31 +98,19 @@ def life_cases() -> list[Case]:
         Case(
             "paced-4", "upstream gives a connection 2 MB/s, four of them", small, several, ("docxy",), most=2
         ),
-        Case("steady", "a CDN that resets nothing", measures.broken, Setup(STEADY), _RELAYS, quick=True),
-        Case(
-            "resetting",
-            "a CDN that resets every 10 MB",
-            measures.broken,
-            Setup(RESETTING),
-            _RELAYS,
-            quick=True,
-        ),
-        Case(
-            "steady-line",
-            "a CDN that resets nothing, 100 Mbit/s",
-            on_line,
-            Setup(STEADY_LINE),
-            ("docxy",),
-            most=2,
-        ),
-        Case(
-            "resetting-line",
-            "a CDN that resets every 10 MB, 100 Mbit/s",
-            on_line,
-            Setup(RESETTING_LINE),
-            ("docxy",),
-            most=2,
-        ),
+    ]
+
+
+def resetting_cases() -> list[Case]:
+    """A CDN that resets, and the same one when it does not, on the loopback and on a line."""
+    whole, cut = "a CDN that resets nothing", "a CDN that resets every 10 MB"
+    on_line = partial(measures.broken, size=128 * MIB)
+    docxy = ("docxy",)
+    return [
+        Case("steady", whole, measures.broken, Setup(STEADY), _RELAYS, quick=True),
+        Case("resetting", cut, measures.broken, Setup(RESETTING), _RELAYS, quick=True),
+        Case("steady-line", f"{whole}, 100 Mbit/s", on_line, Setup(STEADY_LINE), docxy, most=2),
+        Case("resetting-line", f"{cut}, 100 Mbit/s", on_line, Setup(RESETTING_LINE), docxy, most=2),
     ]
 
 
@@ -134,4 +121,4 @@ _STARTED = ("nginx", "docker-registry, warm", "docxy")
 
 def every() -> list[Case]:
     """All cases, in the order in which they run."""
-    return [*bytes_cases(), *request_cases(), *life_cases()]
+    return [*bytes_cases(), *request_cases(), *life_cases(), *resetting_cases()]

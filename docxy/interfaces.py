@@ -224,9 +224,10 @@ class IUpstream(Interface):
 
     def again(target: bytes, headers: HeaderLines, avoid: frozenset[str]) -> Deferred[Reply]:
         """
-        One more GET of ``target`` after its body broke: the registry is asked afresh, on new connections.
+        One more GET of ``target`` after its body broke: the registry is asked afresh.
 
-        A single try; the caller counts.  Fails with `UpstreamError`.
+        A host among those to ``avoid`` has it done on new connections; of an
+        address only its own are given up.  A single try; the caller counts.  Fails with `UpstreamError`.
         """
 
     def ping(headers: HeaderLines) -> Deferred[Reply]:

@@ -2,9 +2,10 @@
 One upstream: ask it, try after try, within the time that clients allow.
 
 Owns the order of urls, the tries of a request and their time in all.  The
-first try takes a connection that was kept; all others make new ones, and what
-failed lately comes last: addresses, hosts that a registry sends us to, and
-the upstream's urls that could not be reached.  Knows nothing of clients.
+first try takes a connection that was kept, and so does one after a body that a
+good host broke off; all others make new ones.  What failed lately comes last:
+addresses, hosts that a registry sends us to, and the upstream's urls that
+could not be reached.  Knows nothing of clients.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from docxy.interfaces import (
     UpstreamUnreachable,
 )
 from docxy.oci.headers import after_origin_change
+from docxy.policy.addresses import unmapped
 from docxy.policy.redirects import redact
 from docxy.policy.retry import Budget, Patience, told_wait
 from docxy.settings.values import LimitSettings, UpstreamSettings
@@ -159,9 +161,12 @@ class Upstream:
 
     async def _again(self, question: Question, avoid: frozenset[str]) -> Reply:
         urls = deque(self._in_order(self.settings.urls, avoid))
+        # Where nothing worse is known than an address, which the pool forgets by itself, the others are good.
+        is_mild = all(unmapped(name) is not None for name in avoid)
+        agent: IAgent = self._agent if is_mild else self._agent.anew
         while True:
             url = urls.popleft()
-            attempt = self._attempt(self._agent.anew)
+            attempt = self._attempt(agent)
             outcome = await _outcome(attempt.follow(self._for(question, url), url, self._shunned(avoid)))
             if isinstance(outcome, UpstreamError) or url == self.settings.urls[-1]:
                 break

@@ -13,12 +13,12 @@ class AgainTests(TriesTestCase):
     """One more try after a body broke."""
 
     def test_single_try(self) -> None:
-        """It is a GET with what the caller says, on a new connection, and whatever comes is told."""
+        """It is a GET with what the caller says, on a new connection if a host failed; any answer is told."""
         self.net.serve(HUB, reply(200))
         self.done(self.fetch())
         for status in (206, 404, 429, 503):
             self.net.serve(HUB, reply(status))
-            self.assertEqual(self.done(self.again()).status, status)
+            self.assertEqual(self.done(self.again("cdn.example")).status, status)
         self.assertEqual(len(self.net.dialled), 5)
         seen = self.net.seen[1]
         self.assertEqual(
@@ -26,8 +26,18 @@ class AgainTests(TriesTestCase):
             ("GET", "bytes=5-", "Bearer t0ken"),
         )
         self.net.unreachable[HUB] = refused_connection()
-        self.failed(self.again(), UpstreamUnreachable)
+        self.failed(self.again("cdn.example"), UpstreamUnreachable)
         self.assert_idle()
+
+    def test_kept(self) -> None:
+        """Where but an address is avoided kept connections serve again, less those to that address."""
+        self.net.place(HUB, SECOND)
+        self.net.serve(HUB, reply(206))
+        self.done(self.fetch())
+        for avoid, dialled in (((), 1), ((THIRD, "2001:db8::7"), 1), ((SECOND,), 2)):
+            self.net.advance(1)
+            self.assertEqual(self.done(self.again(*avoid)).status, 206)
+            self.assertEqual(len(self.net.dialled), dialled, avoid)
 
     def test_avoid(self) -> None:
         """Addresses and hosts that its caller has seen fail come last, and are remembered."""

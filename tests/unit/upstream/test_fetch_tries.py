@@ -94,7 +94,7 @@ class FetchTriesTests(TriesTestCase):
         self.assertEqual(trouble.text, f"{CDN}/x: status 503")
         self.assertIn(host_of(CDN), side.upstream.avoided())
         self.net.unreachable[HUB] = refused_connection()
-        waiting = side.upstream.again(BLOB, SECRETS, frozenset())
+        waiting = side.upstream.again(BLOB, SECRETS, frozenset({host_of(CDN)}))
         self.net.advance(2)
         self.failureResultOf(waiting, UpstreamUnreachable)
         self.assertIn("cannot connect", side.upstream.trouble.text if side.upstream.trouble else "")
