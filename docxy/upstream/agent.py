@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import encodings.idna  # noqa: F401 - else loaded by the first look-up, which a chroot or spent files can fail
 from collections.abc import Callable, Hashable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -39,6 +39,7 @@ from docxy.upstream.resolver import CheckedReactor, CheckedResolver, JudgedEndpo
 
 CONNECT_TIMEOUT = 6.0  # seconds, below the limit of one attempt so that the cause is told apart
 POOL_IDLE = 55  # seconds; registries and CDNs close at 60 and more
+MAX_ENDPOINTS = 16  # hosts whose endpoints are kept
 POOL_SIZE = 32  # idle connections kept per host: clients fetch 3 to 6 layers at once
 
 MAX_HEAD = 65536  # bytes before a body, 1xx answers included; four times what clients of registries take
@@ -217,10 +218,15 @@ class EndpointFactory:
         self._source = source
         self._refuses = refuses
         self._bulk = bulk
+        # The agent asks for one with every request, and a name's encoding is dear.
+        self._plain = lru_cache(MAX_ENDPOINTS)(self._made)
+
+    def _made(self, host: bytes, port: int) -> IStreamClientEndpoint:
+        named = HostnameEndpoint(self._reactor, host, port, CONNECT_TIMEOUT, self._source)
+        return JudgedEndpoint(named, partial(self._refuses, host.decode("ascii")))
 
     def endpointForURI(self, uri: URI) -> IStreamClientEndpoint:
-        named = HostnameEndpoint(self._reactor, uri.host, uri.port, CONNECT_TIMEOUT, self._source)
-        endpoint = JudgedEndpoint(named, partial(self._refuses, uri.host.decode("ascii")))
+        endpoint = self._plain(uri.host, uri.port)
         if uri.scheme == b"https":
             creator = self._trust.creatorForNetloc(uri.host, uri.port)
             return client_endpoint(creator, endpoint, self._reactor, self._bulk)
