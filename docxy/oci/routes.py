@@ -48,6 +48,7 @@ class Kind(Enum):
     V1_SEARCH = "v1_search"
 
 
+_MARKERS = ("v2", "v1", "auth")
 _BY_MARKER = {"manifests": Kind.MANIFEST, "blobs": Kind.BLOB, "referrers": Kind.REFERRERS}
 _BY_V1_PATH: dict[tuple[str, ...], Kind] = {("_ping",): Kind.V1_PING, ("search",): Kind.V1_SEARCH}
 _UPLOADS = ["blobs", "uploads"]
@@ -101,16 +102,27 @@ def _check_method(method: bytes, allowed: tuple[bytes, ...]) -> None:
         raise UNSUPPORTED.error(headers=(("Allow", allow),))
 
 
+def behind_v2(path: bytes) -> bytes:
+    """The segment behind ``/v2/`` in a raw path, in a malformed one as well; empty where there is none."""
+    segments = path.decode("latin-1").split("/", _MAX_FRONT + 3)[1:]
+    index = _marker(segments)
+    return segments[index + 1].encode("latin-1") if segments[index:-1][:1] == ["v2"] else b""
+
+
+def _marker(segments: list[str]) -> int:
+    """Where the word stands that tells the endpoints apart; behind the last segment where none does."""
+    found = (index for index, one in enumerate(segments[: _MAX_FRONT + 1]) if one in _MARKERS)
+    return next(found, len(segments))
+
+
 def _locate(method: bytes, segments: list[str]) -> Route:
-    for index, segment in enumerate(segments[:3]):
-        prefix, rest = tuple(segments[:index]), segments[index + 1 :]
-        if segment == "v2":
-            return _v2(method, _checked(prefix), rest)
-        if segment == "v1":
-            return _v1(_checked(prefix), rest)
-        if segment == "auth":
-            return _token(_checked(prefix), rest)
-    raise NOT_FOUND.error()
+    index = _marker(segments)
+    prefix, marker, rest = tuple(segments[:index]), segments[index : index + 1], segments[index + 1 :]
+    if not marker:
+        raise NOT_FOUND.error()
+    if marker == ["v2"]:
+        return _v2(method, _checked(prefix), rest)
+    return _v1(_checked(prefix), rest) if marker == ["v1"] else _token(_checked(prefix), rest)
 
 
 def _checked(segments: tuple[str, ...]) -> tuple[str, ...]:

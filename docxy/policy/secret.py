@@ -11,6 +11,7 @@ from __future__ import annotations
 import hmac
 import re
 
+from docxy.oci.routes import behind_v2
 from docxy.settings.values import Settings
 
 HIDDEN = "***"
@@ -59,8 +60,8 @@ class SecretPath:
 
     def shown_in(self, path: bytes) -> str:
         """Which one a raw path, perhaps a malformed one, has where a client may put it; empty for none."""
-        first, second, *_ = (*path.split(b"/", 3)[1:], b"", b"")
-        return self._which(first) or (self._which(second) if first == b"v2" else "")
+        first, *_ = (*path.split(b"/", 2)[1:], b"")
+        return self._which(first) or self._which(behind_v2(path))
 
     def key_in(self, path: bytes) -> str:
         """The name of the key that a raw path shows; empty where it shows none, or one without a name."""

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from docxy.oci.errors import RegistryError
 from docxy.oci.routes import Kind, Route
 from docxy.oci.scopes import parse_scopes
+from docxy.policy.addressing import Addressing
+from docxy.policy.secret import SecretPath
+from docxy.settings.values import AccessSettings, KeySettings, ServerSettings, Settings
 from tests.unit.policy.addressing_rig import (
     CLOSED,
     OPEN,
@@ -47,7 +50,8 @@ class SecretTests(AddressingTests):
             (f"/{SECRET}/v1/search", "docker.io", None, ""),
         ):
             target = CLOSED.target(route(url), None)
-            self.assertTrue(target.secret)
+            self.assertEqual(target.secret, SECRET)
+            self.assertEqual(SecretPath(SECRET).shown_in(url.partition("?")[0].encode()), SECRET)
             self.assertEqual(target.upstream.name, name)
             self.assertEqual(spelt(target), repository)
             self.assertEqual(target.shown_prefix, shown_prefix)
@@ -210,6 +214,18 @@ NAMES = st.from_regex(
 )
 
 
+SEGMENTS = ("v2", "v2", "v2", "alices-path", "alices-path", "bobs-path", SECRET, "q", "docker.io", "a")
+ENDS = ("/manifests/1", "/tags/list", "/", "", "/v1/search")
+
+GUARDED = Settings(
+    ServerSettings(listen=(), secret_path=SECRET),
+    UPSTREAMS,
+    access=AccessSettings(keys=(KeySettings("alice", "alices-path"), KeySettings("bob", "bobs-path"))),
+)
+KEYED = Addressing(GUARDED)
+KEYS = SecretPath.of(GUARDED)
+
+
 class HostileTests(AddressingTests):
     """Requests made to confuse."""
 
@@ -225,6 +241,20 @@ class HostileTests(AddressingTests):
         self.assertTrue(target.secret)
         self.assertNotIn(SECRET, str(target.repository))
         self.assertIn(target.upstream, UPSTREAMS)
+
+    @settings(derandomize=True, max_examples=500)
+    @given(st.lists(st.sampled_from(SEGMENTS), max_size=6), st.sampled_from(ENDS))
+    def test_the_key_is_seen(self, segments: list[str], end: str) -> None:
+        """Whatever opens the mirror is seen in the raw path, whoseever it is: by it a request is counted."""
+        path = "".join(f"/{segment}" for segment in segments) + end
+        try:
+            target = KEYED.target(route(path), None)
+        except RegistryError:
+            return
+        self.assertEqual(KEYS.shown_in(path.encode()), target.secret)
+        self.assertEqual(
+            KEYS.key_in(path.encode()), {"alices-path": "alice", "bobs-path": "bob"}.get(target.secret, "")
+        )
 
     @settings(derandomize=True, max_examples=200)
     @given(st.text(st.characters(codec="ascii"), max_size=30).map(lambda text: quote(text, safe=":/,.")))

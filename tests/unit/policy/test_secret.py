@@ -47,13 +47,20 @@ class SecretPathTests(SynchronousTestCase):
         self.assertEqual((NONE.is_set, NONE.fronts), (False, ("",)))
 
     def test_shown_in(self) -> None:
-        """It counts as the first segment, or after v2, whole; whatever follows."""
+        """It counts as the first segment, or after the first v2, whole; whatever follows."""
         path = SecretPath("secret")
         for raw, shown in (
             (b"/secret/v2/", "secret"),
             (b"/secret", "secret"),
             (b"/v2/secret/A//%", "secret"),
             (b"/v2/secret", "secret"),
+            (b"/docker.io/v2/secret/a", "secret"),
+            (b"/a/b/v2/secret", "secret"),
+            (b"/a/b/c/v2/secret", ""),
+            (b"/a/secret/v2/", ""),
+            (b"/v2/v2/secret", ""),
+            (b"/v1/v2/secret", ""),
+            (b"/auth/v2/secret", ""),
             (b"/v2/a/secret", ""),
             (b"/v1/secret", ""),
             (b"/secretx/v2/", ""),

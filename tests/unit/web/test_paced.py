@@ -224,12 +224,12 @@ class BoundsTests(PacedCase):
         alice = replace(ALICE, allotment=Allotment(budget=1000))
         self.start(keys=(alice, KeySettings("bob", "bobs-path")))
         self.assertEqual(self.pull(path=BLOB.replace("/v2/", "/v2/alices-path/")).answer().body, CONTENT)
-        for path in ("/alices-path/v2/", "/v2/alices-path/"):
+        for path in ("/alices-path/v2/", "/v2/alices-path/", "/docker.io/v2/alices-path/"):
             self.assertEqual(self.rig.connect().get(BLOB.replace("/v2/", path)).status, 503)
         self.assertEqual(self.pull(path=BLOB.replace("/v2/", "/bobs-path/v2/")).answer().body, CONTENT)
         self.assertEqual(self.rig.connect().get(BLOB).status, 404)
         told = lines(self.rig.metrics, "docxy_key_requests", "docxy_key_bytes")
-        self.assertIn('docxy_key_requests_total{key="alice"} 3.0', told)
+        self.assertIn('docxy_key_requests_total{key="alice"} 4.0', told)
         self.assertIn('docxy_key_requests_total{key="bob"} 1.0', told)
         self.assertIn(f'docxy_key_bytes_total{{key="bob"}} {len(CONTENT):.1f}', told)
         self.assertNotIn("-path", repr(self.logged.access))
