@@ -18,6 +18,10 @@ from docxy.settings.values import AccessSettings, Allotment
 
 MAX_CLIENTS = 4096
 
+MAX_DEBT = 30.0  # seconds; clients read on after such a pause, and no large manifest may cost all others more
+_PIECES = 32  # of a second's worth: what goes out at once, so that many transfers take turns soon
+_LEAST_PIECE = 1024  # bytes
+
 _WHOSE = {"everybody": "all clients of this mirror together", "key": "your key", "client": "your address"}
 
 
@@ -27,7 +31,7 @@ class Bucket:
 
     Who draws only when `wait` is 0 never gets more than rate * seconds + burst.
     Bytes that have passed already are drawn in any case: the bucket is then in
-    debt, and `wait` until it is paid keeps the rate.
+    debt, of `MAX_DEBT` at most, and `wait` until it is paid keeps the rate.
     """
 
     def __init__(self, rate: float, burst: float, now: float) -> None:
@@ -41,6 +45,12 @@ class Bucket:
         self._fill(now)
         self._level += min(0.0, burst - self._burst)
         self._rate, self._burst = rate, burst
+        self._forgive()
+
+    @property
+    def rate(self) -> float:
+        """What it gives a second."""
+        return self._rate
 
     def wait(self, amount: float, now: float) -> float:
         """Seconds until there is ``amount``, which is at most the burst; 0: there is."""
@@ -51,6 +61,10 @@ class Bucket:
         """Take ``amount``, even where there is less."""
         self._fill(now)
         self._level -= amount
+        self._forgive()
+
+    def _forgive(self) -> None:
+        self._level = max(self._level, -MAX_DEBT * self._rate)
 
     def _fill(self, now: float) -> None:
         gone = max(0.0, now - self._seen)
@@ -64,11 +78,20 @@ class Pace:
     def __init__(self, buckets: tuple[Bucket, ...]) -> None:
         self._buckets = buckets
 
+    @property
+    def piece(self) -> int:
+        """The bytes to write before it is drawn from again."""
+        return max(_LEAST_PIECE, int(min(bucket.rate for bucket in self._buckets) / _PIECES))
+
+    def wait(self, now: float) -> float:
+        """The seconds to wait before any bytes, for what others have drawn."""
+        return max(bucket.wait(0, now) for bucket in self._buckets)
+
     def draw(self, size: int, now: float) -> float:
-        """``size`` bytes have passed; the seconds to wait before any more."""
+        """``size`` bytes pass; the seconds to wait before any more."""
         for bucket in self._buckets:
             bucket.draw(size, now)
-        return max(bucket.wait(0, now) for bucket in self._buckets)
+        return self.wait(now)
 
 
 @dataclass(slots=True)

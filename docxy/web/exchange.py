@@ -8,7 +8,7 @@ place where a coroutine serves a request: a client that leaves cancels it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from typing import Any
 
@@ -72,6 +72,7 @@ class Exchange:
         self._traffic = traffic
         self._started = clock.seconds()
         self._written = 0
+        self._pays = False
         self._relay: BodyRelay | None = None
         self._course = Course()
         self.gone = False
@@ -124,7 +125,7 @@ class Exchange:
 
     def _waits_for(self) -> str:
         if self._relay is None:
-            return "client" if self._written else "upstream"
+            return "rate" if self._pays else "client" if self._written else "upstream"
         waits_for = self._relay.waits_for
         return "mending" if waits_for == "upstream" and self._course.mending else waits_for
 
@@ -204,24 +205,45 @@ class Exchange:
 
     def answer(self, answer: Answer) -> None:
         """Write an answer whose content is all there, and finish."""
+        if not self.gone:
+            self._begin(answer)
+            self._finish(answer)
+
+    async def answer_and_wait(
+        self, answer: Answer, pay: Callable[[int], Awaitable[None]] | None = None
+    ) -> None:
+        """
+        As `answer`, and wait until the client has taken it or is gone.
+
+        The head goes out at once, and the content once ``pay`` for its size has ended.
+        """
         if self.gone:
             return
-        assert isinstance(answer.content, bytes)
-        self.source = answer.source
-        self.head(answer)
-        if self.request.method == b"HEAD" or answer.status == 304:
-            self.request.write(b"")
-        else:
-            self._written = len(answer.content)
-            self.request.write(answer.content)
-        self.request.finish()
-
-    async def answer_and_wait(self, answer: Answer) -> None:
-        """As `answer`, and wait until the client has taken it or is gone."""
         channel = self.request.channel
-        self.answer(answer)
+        self._begin(answer)
+        content = self._content(answer)
+        if content and pay is not None:
+            self.request.write(b"")
+            self._pays = True
+            await pay(len(content))
+            self._pays = False
+        self._finish(answer)
         if not self.gone:
             await channel.taken()
+
+    def _begin(self, answer: Answer) -> None:
+        self.source = answer.source
+        self.head(answer)
+
+    def _finish(self, answer: Answer) -> None:
+        content = self._content(answer)
+        self._written = len(content)
+        self.request.write(content)
+        self.request.finish()
+
+    def _content(self, answer: Answer) -> bytes:
+        assert isinstance(answer.content, bytes)
+        return b"" if self.request.method == b"HEAD" or answer.status == 304 else answer.content
 
     def head(self, answer: Answer) -> None:
         """Set status and headers; nothing is written yet."""

@@ -19,7 +19,7 @@ from docxy.usage.usage import Usage
 from docxy.web.exchange import Exchange
 from docxy.web.front import Front
 from docxy.web.logins import BasicLogins
-from docxy.web.paced import PacedRelay
+from docxy.web.paced import PacedRelay, pay
 from docxy.web.relay import BodyRelay, Misfit, RelayEnded
 from docxy.web.request import MirrorRequest
 
@@ -68,19 +68,14 @@ class RepoResource(Resource):
                 await self._relay(request, exchange, target, answer, answer.content)
             else:
                 # The slot is held until then: the whole manifest waits in memory for a slow client.
-                await exchange.answer_and_wait(answer)
-                self._draw(exchange)
+                pace = self._pace(exchange)
+                owing = None if pace is None else partial(pay, pace, self._relaying.clock)
+                await exchange.answer_and_wait(answer, owing)
         finally:
             self._relaying.counter.release(client)
 
     def _pace(self, exchange: Exchange) -> Pace | None:
         return self._relaying.usage.pace(bucket(exchange.client), exchange.key)
-
-    def _draw(self, exchange: Exchange) -> None:
-        """What is small goes out at once, and what follows it later."""
-        pace = self._pace(exchange)
-        if pace is not None:
-            pace.draw(exchange.sent, self._relaying.clock.seconds())
 
     def _new_relay(self, request: MirrorRequest, exchange: Exchange, answer: Answer) -> BodyRelay:
         pace = self._pace(exchange)
@@ -103,7 +98,10 @@ class RepoResource(Resource):
         if stream.verifier is not None:
             relay.verify(stream.verifier)
         exchange.follows(relay, stream.course)
-        stream.reply.body.deliver(relay)
+        if isinstance(relay, PacedRelay):
+            relay.take(stream.reply.body)
+        else:
+            stream.reply.body.deliver(relay)
         try:
             await relay.done
         except RelayEnded as ended:

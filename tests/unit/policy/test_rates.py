@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.oci.errors import RegistryError
-from docxy.policy.rates import Bucket, Pace, Rates
+from docxy.policy.rates import MAX_DEBT, Bucket, Pace, Rates
 from docxy.settings.values import AccessSettings, Allotment, KeySettings
 
 quick = settings(derandomize=True, max_examples=200, deadline=None)
@@ -37,6 +37,14 @@ class BucketTests(SynchronousTestCase):
         bucket.draw(60, 0)
         self.assertEqual(bucket.wait(0, 0), 5)
         self.assertEqual(bucket.wait(0, 5), 0)
+
+    def test_debt_is_bounded(self) -> None:
+        """However much has passed at once, nobody waits for more than half a minute, at any rate."""
+        bucket = Bucket(10, 10, 0)
+        bucket.draw(1e9, 0)
+        self.assertEqual(bucket.wait(0, 0), MAX_DEBT)
+        bucket.change(1, 1, 0)
+        self.assertEqual(bucket.wait(0, 0), MAX_DEBT)
 
     def test_change(self) -> None:
         """Another rate forgives no debt and gives nothing at once."""
@@ -78,6 +86,7 @@ class BucketTests(SynchronousTestCase):
         """Who waits as told after each piece has, when the wait is over, at most rate * seconds + burst."""
         bucket, now, got = Bucket(rate, rate, 0), 0.0, 0.0
         for piece in pieces:
+            piece = min(piece, rate * MAX_DEBT)
             bucket.draw(piece, now)
             got += piece
             now += bucket.wait(0, now)
@@ -91,7 +100,14 @@ class PaceTests(SynchronousTestCase):
         """It waits for the slowest, and draws from all."""
         slow, fast = Bucket(10, 10, 0), Bucket(100, 100, 0)
         self.assertEqual(Pace((slow, fast)).draw(30, 0), 2)
+        self.assertEqual(Pace((slow, fast)).wait(0), 2)
         self.assertEqual(Pace((fast,)).draw(170, 0), 1)
+
+    def test_piece(self) -> None:
+        """A piece is a small part of a second's worth of the slowest, and no crumb."""
+        slow, fast = Bucket(320_000, 1, 0), Bucket(640_000, 1, 0)
+        self.assertEqual(Pace((fast, slow)).piece, 10_000)
+        self.assertEqual(Pace((Bucket(10, 10, 0),)).piece, 1024)
 
 
 class RatesTests(SynchronousTestCase):

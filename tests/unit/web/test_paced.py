@@ -76,27 +76,71 @@ class PacedTests(PacedCase):
         self.assertApproximates(sum(map(self.has, connections)), 4 * RATE, 50_000)
 
     def test_no_stall(self) -> None:
-        """However long a wait, neither the client nor the upstream counts as stalled meanwhile."""
-        self.start(client=Allotment(rate=10))
+        """However long it is paused, neither the client nor the upstream counts as stalled meanwhile."""
+        self.start(client=Allotment(rate=100))
         connection = self.pull()
-        self.rig.clock.pump([1.0] * 900)
+        self.rig.clock.pump([1.0] * 950)
         self.assertFalse(connection.closed)
-        self.assertEqual(self.bodies[0].sent, 10_000)
-        self.rig.clock.pump([1.0] * 100)
-        self.assertEqual(self.bodies[0].sent, 20_000)
+        self.assertApproximates(self.has(connection), 95_000, 2_000)
+        self.assertEqual(self.bodies[0].sent, 100_000)
         self.assertEqual(len(self.rig.hub.asked), 1)
+
+    def test_one_delivery(self) -> None:
+        """Content that comes at one time goes out in pieces, and its end behind the last of them."""
+        self.start(client=Allotment(rate=RATE))
+        self.rig.hub.will_answer(reply(200, MemoryBody(CONTENT, piece=len(CONTENT)), length=len(CONTENT)))
+        connection = self.rig.connect()
+        connection.ask(BLOB)
+        for second in range(1, 5):
+            self.assertApproximates(self.has(connection), second * RATE, 10_000)
+            self.rig.clock.pump([0.01] * 100)
+        self.assertEqual((connection.answer().body, self.rig.relays.active), (CONTENT, 0))
+
+    def test_parts(self) -> None:
+        """Small parts, one after another, are no faster than a whole; the head of each comes at once."""
+        self.start(client=Allotment(rate=RATE))
+        part, got, seconds = CONTENT[:30_000], 0, 0
+        connection = self.rig.connect()
+        while seconds < 200:
+            answer = reply(206, part, [(b"Content-Range", b"bytes 0-29999/500000")], length=len(part))
+            self.rig.hub.will_answer(answer)
+            before = len(connection.line.taken)
+            connection.ask(BLOB, "Range: bytes=0-29999")
+            self.assertIn(b"206", connection.line.taken[before:])
+            while not connection.line.taken.endswith(b"\r\n\r\n" + part) and seconds < 200:
+                self.rig.clock.advance(0.1)
+                seconds += 1
+            got += len(part)
+        self.assertApproximates(got, 21 * RATE, RATE)
+
+    def test_leaves_before_it_begins(self) -> None:
+        """A client that leaves while its transfer may not begin yet has upstream's body let go."""
+        self.start(client=Allotment(rate=RATE))
+        self.rig.hub.will_answer(reply(200, CONTENT[: 2 * RATE]))
+        other = self.rig.connect()
+        other.get(MANIFEST)
+        other.leave()
+        connection = self.pull()
+        self.assertEqual(self.bodies[0].fate, "untaken")
+        self.assertEqual(self.waiting(), ["rate"])
+        connection.leave()
+        self.rig.clock.advance(0)
+        self.assertEqual((self.bodies[0].fate, self.rig.relays.active), ("dropped", 0))
+        self.assertEqual(self.rig.clock.getDelayedCalls(), [])
+
+    def waiting(self) -> list[object]:
+        """For whom the transfers wait."""
+        return [served.shown()["waits_for"] for served in self.rig.traffic.transfers()]
 
     def test_waits_for(self) -> None:
         """The state says that it waits for the rate; a client that takes nothing comes first."""
         self.start(client=Allotment(rate=RATE))
         self.pull()
         self.pull(reading=False)
-        waiting = [served.shown()["waits_for"] for served in self.rig.traffic.transfers()]
-        self.assertEqual(waiting, ["rate", "rate"])
-        free = Rig()
-        self.rig = free
+        self.assertEqual(self.waiting(), ["rate", "rate"])
+        self.rig = Rig()
         self.pull(reading=False)
-        self.assertEqual([served.shown()["waits_for"] for served in free.traffic.transfers()], ["client"])
+        self.assertEqual(self.waiting(), ["client"])
 
     def test_client_pauses(self) -> None:
         """A client that reads on does not end the wait, and nothing piles up for it."""
@@ -123,26 +167,51 @@ class PacedTests(PacedCase):
         self.assertLess(self.bodies[0].sent, 2 * RATE)
 
     def test_late_data(self) -> None:
-        """What comes although it is paused goes out, and is waited for all the longer."""
+        """What comes although it is paused is kept until it is due."""
         self.start(client=Allotment(rate=RATE))
         connection = self.pull()
         relay = self.rig.traffic.transfers()[0]._relay  # type: ignore[attr-defined]  # an Exchange
         before = self.has(connection)
-        relay.dataReceived(CONTENT[before : before + RATE])
-        self.rig.clock.advance(0.9)
-        self.assertEqual(self.has(connection), before + RATE)
-        self.rig.clock.pump([0.1] * 5)
-        self.assertGreater(self.has(connection), before + RATE)
+        sent = self.bodies[0].sent
+        relay.dataReceived(CONTENT[sent : sent + RATE])
+        self.assertEqual(self.has(connection), before)
+        self.rig.clock.pump([0.01] * 50)
+        self.assertApproximates(self.has(connection), before + RATE // 2, 10_000)
+        self.assertEqual(self.bodies[0].sent, sent)
+        self.rig.clock.pump([0.01] * 100)
+        self.assertGreater(self.bodies[0].sent, sent)
 
     def test_manifest(self) -> None:
-        """A manifest comes at once, and counts for what follows it."""
+        """A manifest comes at once where nothing is owed, and is paid for before what follows it begins."""
         self.start(client=Allotment(rate=RATE))
         self.rig.hub.will_answer(reply(200, CONTENT[: 2 * RATE]))
         self.assertEqual(len(self.rig.connect().get(MANIFEST).body), 2 * RATE)
         connection = self.pull()
-        self.assertEqual(self.has(connection), 10_000)
+        self.rig.hub.will_answer(reply(200, b"{}"))
+        other = self.rig.connect()
+        other.ask(MANIFEST)
+        for each in (connection, other):
+            self.assertIn(b"200 OK", each.line.taken)
+            self.assertEqual(self.has(each), 0)
+        self.assertEqual(self.waiting(), ["rate", "rate"])
         self.rig.clock.advance(1)
-        self.assertEqual(self.has(connection), 10_000)
+        self.assertGreater(self.has(connection), 0)
+        self.assertEqual(other.answer().body, b"{}")
+
+    def test_manifest_is_left(self) -> None:
+        """Who leaves in the midst of a manifest has drawn it; who leaves before it is due has not."""
+        self.start(client=Allotment(rate=RATE))
+        for _ in range(2):
+            self.rig.hub.will_answer(reply(200, CONTENT[: 2 * RATE]))
+            slow = self.rig.connect()
+            slow.line.reading = False
+            slow.ask(MANIFEST)
+            slow.leave()
+            self.rig.clock.advance(0)
+            pace = self.rig.usage.pace("203.0.113.7", "")
+            assert pace is not None
+            self.assertEqual(pace.wait(self.rig.clock.seconds()), 1)
+        self.assertEqual((self.rig.relays.active, self.rig.clock.getDelayedCalls()), (0, []))
 
     def test_unpaced(self) -> None:
         """Without a rate a transfer is none of these."""
