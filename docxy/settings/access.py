@@ -103,6 +103,16 @@ def is_guarded(settings: Settings) -> bool:
     return bool(server.secret_path or server.allow or access.allow or access.keys)
 
 
+def is_open(settings: Settings) -> bool:
+    """Whether everybody may pull, even where the settings say so: a network of all addresses is no guard."""
+    networks = (*settings.server.allow, *settings.access.allow)
+    return not is_guarded(settings) or (
+        not settings.server.secret_path
+        and not settings.access.keys
+        and any(network.prefixlen == 0 for network in networks)
+    )
+
+
 def access_warnings(settings: Settings) -> Iterator[str]:
     """The `open_warnings` on listeners whose addresses the settings tell."""
     return open_warnings(settings, ((one, interface_of(one)) for one in settings.server.listen))

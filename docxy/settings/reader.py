@@ -14,7 +14,7 @@ from dataclasses import fields, replace
 from typing import Any, Literal, cast
 
 from docxy.settings import forms
-from docxy.settings.access import access_warnings, check_keys, interface_of, is_guarded, read_access
+from docxy.settings.access import access_warnings, check_keys, interface_of, is_open, read_access
 from docxy.settings.acme import read_acme
 from docxy.settings.tables import Table
 from docxy.settings.upstreams import read_upstreams
@@ -175,14 +175,15 @@ def _check_listeners(server: ServerSettings, has_certificate: bool, table: Table
 
 def _check_accounts(settings: Settings) -> None:
     """An account opens its private images to whoever may ask the mirror: so somebody must be kept out."""
-    if is_guarded(settings):
+    if not is_open(settings):
         return
     for upstream in settings.upstreams:
         if upstream.account is not None and not upstream.repositories:
             raise SettingsError(
                 f"upstream[{upstream.name}].username",
                 "opens all that this account may read to everybody",
-                "add repositories = [...], server.secret_path or server.allow",
+                "add repositories = [...], server.secret_path or an [[access.key]], "
+                "or set access.allow to your clients' networks alone",
             )
 
 

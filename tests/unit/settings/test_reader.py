@@ -164,9 +164,15 @@ class TogetherTests(ReaderTestCase):
         """An account is limited by repositories, by a secret, or by the clients' networks."""
         expected = (
             "upstream[docker.io].username: opens all that this account may read to everybody; "
-            "add repositories = [...], server.secret_path or server.allow"
+            "add repositories = [...], server.secret_path or an [[access.key]], "
+            "or set access.allow to your clients' networks alone"
         )
         self.check_error(expected, upstream=[ACCOUNT])
+        for networks in (["0.0.0.0/0", "::/0"], ["::/0"], ["10.0.0.0/8", "0.0.0.0/0"]):
+            self.check_error(expected, upstream=[ACCOUNT], access={"allow": networks})
+            self.check_error(expected, upstream=[ACCOUNT], server={"allow": networks})
+            guarded = {"allow": networks, "key": [{"name": "bob", "path": "bobs-path"}]}
+            self.assertEqual(len(read({"upstream": [ACCOUNT], "access": guarded}).upstreams), 1)
         limits: tuple[dict[str, object], ...] = ({"secret_path": "k7x-abcdefgh"}, {"allow": "10.0.0.0/8"})
         for limit in limits:
             self.assertEqual(len(read({"upstream": [ACCOUNT], "server": limit}).upstreams), 1)
