@@ -43,6 +43,7 @@ class MonthlyCounts:
         self._is_read = False
         self._found: Counter[str] = Counter()
         self._own: Counter[str] = Counter()
+        self._carried: Counter[str] = Counter()  # from another file
         self._told: set[str] = set()
 
     @property
@@ -65,7 +66,8 @@ class MonthlyCounts:
         """What the file is to hold, which holds ``content``, whatever that is; say `kept` once it does."""
         self._turn(now)
         months = content if isinstance(content, Mapping) else {}
-        self._found = _read(months.get(self._month))
+        has_month = self._month in months
+        self._found = _read(months[self._month]) if has_month else Counter(self._carried)
         self._is_read = True
         others = sorted(name for name in months if _MONTH.fullmatch(str(name)) and name != self._month)
         kept = {name: _read(months[name]) for name in others[-(_KEPT_MONTHS - 1) :]}
@@ -76,6 +78,12 @@ class MonthlyCounts:
         """The file holds what `merged` gave."""
         self._found += self._own
         self._own.clear()
+        self._carried.clear()
+
+    def move(self) -> None:
+        """The next file is another: where it has nothing of this month, what the last one had goes there."""
+        self._carried = Counter(self._found)
+        self._is_read = False
 
     def check(self, key: str, access: AccessSettings, now: float) -> None:
         """
@@ -113,7 +121,7 @@ class MonthlyCounts:
         if month != self._month:
             self._month = month
             self._is_read = False
-            for counts in (self._found, self._own):
+            for counts in (self._found, self._own, self._carried):
                 counts.clear()
             self._told.clear()
 

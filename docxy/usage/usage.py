@@ -45,6 +45,8 @@ class Usage:
 
     def renew(self, access: AccessSettings) -> None:
         """Count by these settings from now on."""
+        if access.state != self._access.state:
+            self._counts.move()
         self._access = access
         self._rates.renew(access, self._clock.seconds())
         if self._looks.running:

@@ -117,6 +117,26 @@ class MonthlyCountsTests(SynchronousTestCase):
         self.assertEqual(self.keep(after, content), content)
         self.assertEqual((after.spent(EVERYBODY, NOW), after.spent("alice", NOW)), (12, 5))
 
+    def test_moved(self) -> None:
+        """Another file gets what this month had, unless it has the month itself; in the next one nothing."""
+        november = {"2026-11": {"bytes": 12, "keys": {"alice": 5}}}
+        for new, expected in (
+            (None, november),
+            ({"2026-10": {"bytes": 1, "keys": {}}}, {"2026-10": {"bytes": 1, "keys": {}}, **november}),
+            ({"2026-11": {"bytes": 3, "keys": {}}}, {"2026-11": {"bytes": 3, "keys": {}}}),
+        ):
+            counts = MonthlyCounts()
+            self.keep(counts, november)
+            counts.move()
+            self.assertTrue(counts.is_dirty)
+            self.assertEqual(counts.spent("alice", NOW), 5)
+            counts.merged(None, NOW)  # which could not be written
+            self.assertEqual(self.keep(counts, new), expected)
+            self.assertEqual(self.keep(counts, None), {"2026-11": {"bytes": 0, "keys": {}}})
+        self.keep(self.counts, november)
+        self.counts.move()
+        self.assertEqual(self.keep(self.counts, None, NEXT), {"2026-12": {"bytes": 0, "keys": {}}})
+
     def test_months(self) -> None:
         """The last twelve months are kept, each as it ended."""
         content: object = None

@@ -180,6 +180,21 @@ class UsageTests(SynchronousTestCase):
         assert pace is not None
         self.assertEqual(pace.draw(110, 0), 1)
 
+    def test_another_file(self) -> None:
+        """Another file by a reload takes the month's counts over, those of a process before this one too."""
+        first = self.usage()
+        first.sent("alice", 60)
+        first.end()
+        usage = self.usage()
+        usage.sent("alice", 40)
+        old, self.path = self.path, self.path.with_name("other.json")
+        usage.renew(replace(self.access, state=str(self.path)))
+        self.assertRaises(RegistryError, usage.check_budget, "alice")
+        self.assertEqual(self.kept(), 100)
+        self.assertIn('"bytes": 60', old.read_text())
+        usage.renew(replace(self.access, state=str(self.path)))
+        self.assertEqual(self.kept(), 100)
+
     def test_not_begun(self) -> None:
         """A reload before the start, and an end without one, touch no file that is not there yet."""
         usage = Usage(self.access, Clocks(self.clock, self.clock.seconds))
