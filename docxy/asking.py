@@ -116,10 +116,16 @@ class Asking:
     def _heed_quota(self, target: Target, key: tuple[str, str] | None) -> None:
         seconds = None if key is None else self._quota.wait(key, self._clock.seconds())
         if key is not None and seconds is not None:
-            raise TOOMANYREQUESTS.error(
-                f"{target.upstream.name} has no pulls left for this mirror's {key[1]} access",
-                headers=(("Retry-After", str(seconds)),),
+            name = target.upstream.name
+            remedy = (
+                f"log in to {name} through this mirror, or ask the operator to give it an account"
+                if target.upstream.auth == "passthrough"
+                else f"wait, or pull from {name} itself"
             )
+            raise TOOMANYREQUESTS.error(
+                f"{name} has no pulls left for this mirror's {key[1]} access; {remedy}",
+                headers=(("Retry-After", str(seconds)),),
+            ).because("quota")
 
     def _note_quota(self, key: tuple[str, str] | None, reply: Reply) -> None:
         if key is None:

@@ -41,7 +41,7 @@ MENDED = ("reset", "short", "stall", "crawl", "misfit", "refused", "unanswered")
 ENDED = (*MENDED, "digest", "client")
 """Why a body ends short."""
 
-REFUSED = ("network", "repository", "requests", "budget", "places", "logins")
+REFUSED = ("network", "repository", "requests", "budget", "places", "logins", "quota")
 """The causes of `docxy.oci.errors.RegistryError`."""
 
 _OPENMETRICS = "application/openmetrics-text"

@@ -56,7 +56,10 @@ def allowed(address: str, networks: Sequence[Network]) -> bool:
 def permit(upstream: UpstreamSettings, kind: Kind, repository: Repository | None) -> None:
     """Raise a 403 `RegistryError` for what the settings leave out, lists of all repositories among it."""
     if (upstream.repositories or upstream.deny_repositories) and kind in (Kind.CATALOG, Kind.V1_SEARCH):
-        raise DENIED.error("this mirror serves chosen repositories only and lists none").because("repository")
+        raise DENIED.error(
+            "this mirror serves chosen repositories only and lists none; "
+            f"pull by name, or ask {upstream.name} itself"
+        ).because("repository")
     if repository is not None and not within(upstream, repository):
         raise DENIED.error(
             f"{repository} is not among the repositories that this mirror serves; "

@@ -131,12 +131,14 @@ class RelayCounter(_Places):
         """Count one more, or raise `RegistryError`: 429 for one client's, 503 for all."""
         if self._running[bucket] >= self._limit_per_client:
             raise TOOMANYREQUESTS.error(
-                f"more than {self._limit_per_client} {self._counted} at once from one address",
+                f"more than {self._limit_per_client} {self._counted} at once from your address; "
+                "try again once some have ended, or ask the operator for more",
                 headers=(("Retry-After", _SLOT_WAIT),),
             ).because("places")
         if self._total >= self._limit_total:
             raise UNAVAILABLE.error(
-                f"this mirror has as many {self._counted} as it can bear",
+                f"this mirror has as many {self._counted} as it can bear; "
+                "try again soon, or go to the registry itself",
                 headers=(("Retry-After", _SLOT_WAIT),),
             ).because("places")
         self._running[bucket] += 1
@@ -219,7 +221,9 @@ class FailedLogins:
             return
         seconds = _bounded(failed[0][0] + FAILED_LOGIN_LIFE - now)
         raise TOOMANYREQUESTS.error(
-            "too many logins from one address were refused", headers=(("Retry-After", str(seconds)),)
+            "too many logins from your address were refused; "
+            "wait a minute, then log in again with the right password or token",
+            headers=(("Retry-After", str(seconds)),),
         ).because("logins")
 
     def count(self, now: float) -> int:

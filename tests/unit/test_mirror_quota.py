@@ -124,9 +124,11 @@ class OwnTests(PullTests):
     def test_refused_probe(self) -> None:
         """A probe that needs a new token is still the probe, and gets through."""
         self.tokens.ours.update({b"Bearer old": "account", b"Bearer new": "account"})
-        self.tokens.bearers.extend([b"Bearer old", b"Bearer old", b"Bearer new"])
+        self.tokens.bearers.extend([b"Bearer old", b"Bearer old", b"Bearer old", b"Bearer new"])
         self.upstream.will_answer(spent(5), reply(401), reply(200, CONTENT))
         self.assertEqual(self.successResultOf(self.rig.pull(OWN_MANIFEST)).status, 429)
+        message = self.refused(self.rig.pull(OWN_MANIFEST)).message
+        self.assertIn("account access; wait, or pull from own.example itself", message)
         self.rig.clock.advance(5)
         self.assertEqual(self.successResultOf(self.rig.pull(OWN_MANIFEST)).status, 200)
 
@@ -160,7 +162,8 @@ class QuotaTests(PullTests):
         self.rig.clock.advance(10.5)
         for authorization in (ANONYMOUS, None):
             refused = self.refused(self.pull(BY_DIGEST, authorization))
-            self.assertEqual((refused.status, refused.code), (429, "TOOMANYREQUESTS"))
+            self.assertEqual((refused.status, refused.code, refused.cause), (429, "TOOMANYREQUESTS", "quota"))
+            self.assertIn("anonymous access; log in to docker.io through this mirror", refused.message)
             self.assertEqual(refused.headers, (("Retry-After", "20"),))
         self.assertEqual(len(self.rig.asked()), 1)
 

@@ -112,4 +112,5 @@ class RepositoryTests(SynchronousTestCase):
             ):
                 error = self.assertRaises(RegistryError, permit, upstream, kind, repository)
                 self.assertEqual((error.status, error.code, error.cause), (403, "DENIED", "repository"))
+                self.assertIn("a itself", error.message)
         permit(UpstreamSettings("a", ("https://a.example",)), Kind.CATALOG, None)

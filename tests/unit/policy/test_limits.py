@@ -236,7 +236,9 @@ class RelayCounterTests(SynchronousTestCase):
         for limits in ((9, 1), (1, 9)):
             counter = RelayCounter(*limits, "walks")
             counter.take("a")
-            self.assertIn(" walks ", self.assertRaises(RegistryError, counter.take, "a").message)
+            message = self.assertRaises(RegistryError, counter.take, "a").message
+            self.assertIn(" walks ", message)
+            self.assertIn("; try again ", message)
 
 
 class ConnectionCounterTests(SynchronousTestCase):
@@ -292,7 +294,8 @@ class FailedLoginsTests(SynchronousTestCase):
         try:
             logins.check(bucket, now)
         except RegistryError as error:
-            self.assertEqual(error.status, 429)
+            self.assertEqual((error.status, error.cause), (429, "logins"))
+            self.assertIn("; wait a minute, then log in again ", error.message)
             return int(dict(error.headers)["Retry-After"])
         return None
 
