@@ -18,7 +18,7 @@ from docxy.settings.values import AccessSettings, Allotment
 
 MAX_CLIENTS = 4096
 
-MAX_DEBT = 30.0  # seconds; clients read on after such a pause, and no large manifest may cost all others more
+MAX_DEBT = 30.0  # seconds; no large manifest may cost all others a longer pause
 _PIECES = 32  # of a second's worth: what goes out at once, so that many transfers take turns soon
 _LEAST_PIECE = 1024  # bytes
 
