@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -90,3 +91,56 @@ def test_budget(hub: Hub, plan: Plan, access: Mirror, seat: Seats, start: Start)
     assert curl.ask(f"https://access.test/{SPENT}/{manifest}").status == 503
     assert curl.ask(f"https://access.test/{OPEN}/{manifest}").status == 401
     assert "access.state" not in again.said()
+
+
+def test_networks(hub: Hub, seat: Seats, start: Start) -> None:
+    """Who is let in: networks, also of who comes through a proxy; an IPv6 /64 is one client."""
+    mirror = start(
+        Plan(
+            "access-networks",
+            "https://access.test:18443",
+            ["ssl:18443"],
+            both(hub),
+            {"trusted_proxies": [CLIENT]},
+            access={
+                "allow": ["10.77.0.0/24", "2001:db8::/32"],
+                "deny": [OTHER_CLIENT],
+                "requests_per_client": 2,
+            },
+        )
+    )
+    curl = Curl(seat("curl"))
+    url = f"{mirror.url}/v2/"
+    refused = curl.ask(url, [], "--interface", OTHER_CLIENT)
+    assert (refused.status, refused.json()["errors"][0]["code"]) == (403, "DENIED")
+    for client, status in (
+        ("198.51.100.1", 403),
+        (OTHER_CLIENT, 403),
+        ("10.77.0.50", 401),
+        ("2001:db8::1", 401),
+        ("2001:db8::2", 401),
+        ("2001:db8::3", 429),
+        ("2001:db8:0:1::1", 401),
+    ):
+        answer = curl.ask(url, [f"X-Forwarded-For: {client}"], "--interface", CLIENT)
+        assert answer.status == status, client
+    assert "may pull, at your cost" not in mirror.said()
+
+
+def test_open(hub: Hub, seat: Seats, start: Start) -> None:
+    """A mirror that is open to everybody says so at its start; all its clients share its rate."""
+    rate = 1_000_000
+    mirror = start(
+        Plan("access-open", "https://access.test:18444", ["ssl:18444"], both(hub), access={"rate": rate})
+    )
+    assert "everybody who reaches ssl:18444 may pull, at your cost" in mirror.said()
+    curl = Curl(seat("curl"))
+    layer = hub.images.zstd.layers[-1]
+    token = curl.token(curl.ask(f"{mirror.url}/v2/").challenge(), "repository:library/zstd:pull")
+    url = f"{mirror.url}/v2/library/zstd/blobs/{layer.digest}"
+    began = time.monotonic()
+    for client in (CLIENT, OTHER_CLIENT):
+        answer = curl.ask(url, [f"Authorization: Bearer {token}"], "--interface", client)
+        assert len(answer.body) == layer.size
+    # No measurement: it cannot be less, however fast the machine is.
+    assert time.monotonic() - began >= (2 * layer.size - rate) / rate
