@@ -56,14 +56,11 @@ class PacedRelay(BodyRelay):
 
     def take(self, body: IBody) -> None:
         """Have ``body`` delivered once nothing is owed."""
-        self._body = body
-        self._wait(self._pace.wait(self._clock.seconds()))
-        if self._due is None:
-            self._begin()
-
-    def _begin(self) -> None:
-        body, self._body = self._body, None
-        if body is not None:
+        seconds = self._pace.wait(self._clock.seconds())
+        if seconds > 0:
+            self._body = body
+            self._wait(seconds)
+        else:
             body.deliver(self)
 
     # From upstream
@@ -105,9 +102,12 @@ class PacedRelay(BodyRelay):
 
     def _is_due(self) -> None:
         self._due = None
-        self._begin()
-        self._write_due()
-        self._steer()
+        body, self._body = self._body, None
+        if body is not None:
+            body.deliver(self)
+        else:
+            self._write_due()
+            self._steer()
 
     def _may_go_on(self) -> bool:
         return self._due is None and not self._kept and super()._may_go_on()
