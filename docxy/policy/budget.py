@@ -89,7 +89,7 @@ class MonthlyCounts:
         """
         Raise a 503 `RegistryError` where the budget of all or that of the key is spent.
 
-        Not 429: podman would ask five times, a minute apart, before it goes elsewhere.
+        Not 429: podman would wait as it is told, several times, before it goes elsewhere.
         """
         for name, budget in budgets(access).items():
             if name in (EVERYBODY, key) and self.spent(name, now) >= budget:
