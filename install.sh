@@ -50,6 +50,8 @@ upstreams allow secret-path-file'
 
 ETC=/etc/docxy
 STATE=/var/lib/docxy
+LOGS=/var/log/docxy
+DEFAULTS=/etc/default/docxy
 VENV=/usr/local/lib/docxy
 COMMAND=/usr/local/bin/docxy
 UNIT=/etc/systemd/system/docxy.service
@@ -204,6 +206,9 @@ look_around() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' docxy 2>/dev/null)" != installed ] || was=package
     had_etc=no
     [ ! -e "$ETC" ] || had_etc=yes
+    had=
+    for path in "$STATE" "$LOGS" "$DEFAULTS"; do [ ! -e "$path" ] || had="$had $path"; done
+    [ "$was" != none ] || [ ! -d "$STATE" ] || find "$STATE" ! -type l -printf '%m %U:%G %p\n' >"$scratch/owners"
     had_site=no
     ! ours "$SITE" || had_site=yes
     served=no
@@ -421,6 +426,19 @@ write_settings() {
     docxy client-config >/dev/null || die "these settings will not do"
 }
 
+# What a docxy that root ran by hand has left there, its ACME account too, is the service's from now on.
+take_state_over() {
+    step='giving the state to the user docxy'
+    chown -R docxy:docxy "$STATE"
+}
+
+give_state_back() {
+    [ ! -e "$scratch/owners" ] || while read -r mode owner path; do
+        chown "$owner" "$path"
+        chmod "$mode" "$path"
+    done <"$scratch/owners"
+}
+
 # nginx
 
 site() {
@@ -542,7 +560,8 @@ undo() {
         rm -rf "$VENV" && mv "$VENV.old" "$VENV"
     fi
     put_back
-    [ "$was" != none ] || [ "$had_etc" = yes ] || erase
+    [ "$was" != none ] || [ "$had_etc" = yes ] || erase_ours
+    give_state_back
     ! under_systemd || systemctl daemon-reload
     [ "$had_site" = no ] || tell_nginx
     if [ "$served" = yes ]; then
@@ -577,7 +596,15 @@ remove_program() {
 
 erase() {
     if dpkg-query -W docxy >/dev/null 2>&1; then apt_get purge docxy; fi
-    rm -rf "$ETC" "$STATE" /var/log/docxy
+    rm -rf "$ETC" "$STATE" "$LOGS"
+}
+
+# But not what was there before: purging the package would take that too.
+erase_ours() {
+    whole=yes
+    for path in $had; do mv -T "$path" "$path.kept" || whole=no; done
+    if [ "$whole" = yes ]; then erase; else rm -rf "$ETC"; fi
+    for path in $had; do [ ! -e "$path.kept" ] || mv -T "$path.kept" "$path"; done
 }
 
 do_install() {
@@ -589,6 +616,7 @@ do_install() {
     [ "$MODE" != nginx ] || ! foreign "$SITE" || die "$SITE is there, and not from here; move it away"
     "install_$kind"
     write_settings
+    take_state_over
     if [ "$MODE" = nginx ]; then set_up_nginx; else leave_nginx; fi
     serve
     [ "$MODE" != nginx ] || tell_nginx

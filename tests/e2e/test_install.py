@@ -112,17 +112,24 @@ def test_refused(place: Place) -> None:
 
 
 def test_undone(place: Place) -> None:
-    """Where the service cannot start, its reason is told, and nothing is left of it."""
+    """Where the service cannot start, its reason is told, nothing is left, and root's own state stays."""
+    account = "/var/lib/docxy/acme/authority/account.pem"
+    (place.machine.root / account[1:]).parent.mkdir(mode=0o700, parents=True)
+    (place.machine.root / account[1:]).write_text("a key")
+    other = place.machine.root / "etc/nginx/conf.d/other.conf"
+    other.write_text("server { listen 127.0.0.1:5001; }\n")
     place.machine.run("/etc/init.d/nginx", "start").check()
-    before = place.machine.files()
-    options = ["--public-name", HOST, *PAIR, *place.deb, *place.upstream]
-    done = place.install(*options)
+    before, shown = place.machine.files(), ["stat", "--format=%a %U %G", "/var/lib/docxy", account]
+    rights = place.machine.run(*shown).check().out
+    done = place.install("--mode", "nginx", "--public-name", HOST, *PAIR, *place.deb, *place.upstream)
     place.machine.run("/etc/init.d/nginx", "stop").check()
     assert done.code == 1
-    assert "'tcp:80' is taken by another process" in done.err, done.err
+    assert "'tcp:5001:interface=127.0.0.1' is taken by another process" in done.err, done.err
     assert "stopped while starting the service; undoing" in done.err
-    assert left(place, before) == []
+    assert (left(place, before), before - place.machine.files()) == ([], set())
+    assert place.machine.run(*shown).check().out == rights
     assert place.processes() == []
+    other.unlink()
 
 
 def test_flags(place: Place) -> None:
@@ -148,6 +155,9 @@ def test_answers(place: Place) -> None:
     try:
         shutil.copy(pebble.ca, place.machine.root / "srv/acme-ca.pem")
         before = place.settings
+        # As a docxy leaves it that root ran by hand.
+        place.machine.run("install", "-d", "-m", "700", "/var/lib/docxy/acme").check()
+        place.machine.run("chown", "-R", "root:root", "/var/lib/docxy/acme").check()
         said = f"\n{HOST}\n\nyes\n\nrig.test={place.registry.url}\n\n"
         authority = ["--acme-directory", pebble.directory, "--acme-ca", "/srv/acme-ca.pem"]
         done = place.answer(said, *place.deb, *authority)
