@@ -219,6 +219,28 @@ def test_without_handover(debian: Machine, package: Path, following: Path) -> No
     assert health(debian)["version"] == NEWER
 
 
+def test_never_root(suite: str, package: Path, folder: Path) -> None:
+    """The init script's docxy opens ports below 1024, has no other right of root's, and no link gets more."""
+    with machine(suite, "init", needs(package), folder / "never-root") as debian:
+        install(debian, package)
+        default = debian.root / "etc/default/docxy"
+        default.write_text("DOCXY_LISTEN=tcp:80:interface=127.0.0.1\n")
+        debian.run("service", "docxy", "restart").check()
+        assert debian.namespace.answers("127.0.0.1", 80)
+        main = debian.run("cat", "/run/docxy/docxy.pid").check().out
+        said = debian.run("cat", f"/proc/{main}/status", f"/proc/{main}/limits").check().out
+        user = debian.run("id", "-u", "docxy").check().out.strip()
+        assert re.findall(r"Uid:\s+(.*)", said) == ["\t".join([user] * 4)]
+        assert {int(rights, 16) for rights in re.findall(r"Cap...:\t(.*)", said)} == {1 << 10}
+        assert "NoNewPrivs:\t1" in said
+        log, target = debian.root / "var/log/docxy/docxy.log", debian.root / "etc/planted"
+        assert (oct(log.stat().st_mode), log.stat().st_uid) == ("0o100640", int(user))
+        log.unlink()
+        log.symlink_to("/etc/planted")
+        assert debian.run("service", "docxy", "restart").code != 0
+        assert not target.exists()
+
+
 def test_rotated(suite: str, package: Path, folder: Path) -> None:
     """logrotate puts the log aside by the package's rules, and docxy goes on at the beginning of the file."""
     with machine(suite, "init", needs(package), folder / "rotated") as debian:

@@ -43,14 +43,19 @@ class DebianTests(SynchronousTestCase):
     def test_stop_time(self) -> None:
         """Both ways of starting it give it the time to drain and to end what is left."""
         least = read({}).server.drain + PATIENCE
-        (by_script,) = re.findall(r"^STOP_TIME=(\d+)$", (DEBIAN / "docxy.init").read_text(), re.MULTILINE)
+        script = (DEBIAN / "docxy.init").read_text()
+        (by_script,) = re.findall(r"^STOP_TIME=(\d+)$", script, re.MULTILINE)
+        self.assertLess(
+            script.index("\nSTOP_TIME="), script.index(". /etc/default/docxy")
+        )  # which may say another
         self.assertGreater(int(unit("TimeoutStopSec")), least)
         self.assertGreater(int(by_script), least)
 
     def test_open_files(self) -> None:
-        """The unit allows the sockets that the default limits may need."""
+        """Both ways of starting it allow the sockets that the default limits may need."""
         limits = LimitSettings()
         self.assertGreater(int(unit("LimitNOFILE")), limits.connections + limits.relays + 256)
+        self.assertIn(f"    ulimit -n {unit('LimitNOFILE')} ", (DEBIAN / "docxy.init").read_text())
 
     def test_conffile(self) -> None:
         """What the package makes of the example is a settings file that sets the admin listener alone."""
