@@ -161,6 +161,9 @@ def test_life(debian: Machine, registry: PacedRegistry, package: Path, following
     """Installed it serves; an upgrade breaks no pull; its verbs work; purged it leaves nothing."""
     before = debian.files()
     install(debian, package)
+    for manual in ("man1/docxy.1.gz", "man5/docxy.toml.5.gz"):
+        assert (debian.root / "usr/share/man" / manual).exists()
+    check_plugins(debian)
     assert health(debian)["status"] == "ok"
     old = health(debian)["version"]
     use(debian, registry)
@@ -175,10 +178,24 @@ def test_life(debian: Machine, registry: PacedRegistry, package: Path, following
     check_verbs(debian)
     Pull(debian, "after").finish()
     assert "docxy_build_info" in debian.run("/usr/lib/docxy/bin/python3", "-c", METRICS).check().out
+    (debian.root / "usr/lib/docxy/stray").touch()
     debian.run("apt-get", "purge", "-y", "docxy").check()
     assert not debian.namespace.answers("127.0.0.1", 5000)
     assert [path for path in STATE if (debian.root / path[1:]).exists()] == []
     assert [path for path in sorted(debian.files() - before) if not path.startswith(BOOKS)] == []
+
+
+def check_plugins(debian: Machine) -> None:
+    """twistd's list of plugins is there, goes for an upgrade, and comes back where that is given up."""
+
+    def kept() -> list[Path]:
+        return list(debian.root.glob("usr/lib/docxy/lib/python3*/site-packages/twisted/plugins/dropin.cache"))
+
+    assert len(kept()) == 1
+    for script, found in (("prerm upgrade", 0), ("postinst abort-upgrade", 1)):
+        command = f"/var/lib/dpkg/info/docxy.{script}"
+        debian.run("env", "DPKG_MAINTSCRIPT_PACKAGE=docxy", *command.split(), NEWER).check()
+        assert len(kept()) == found, script
 
 
 def check_verbs(debian: Machine) -> None:
