@@ -4,8 +4,10 @@ The Debian package's parts agree with docxy and with one another.
 Nothing is built: that is for the end-to-end tests.
 """
 
+import os
 import re
 import subprocess
+import tempfile
 import tomllib
 from pathlib import Path
 
@@ -82,6 +84,19 @@ class DebianTests(SynchronousTestCase):
         for script in SCRIPTS:
             done = subprocess.run(["sh", "-n", str(ROOT / script)], stderr=subprocess.PIPE, text=True)
             self.assertEqual((script, done.returncode, done.stderr), (script, 0, ""))
+
+    def test_checkout(self) -> None:
+        """root builds from another user's checkout, too, and only from what git knows of there."""
+        text = (ROOT / "packaging/build-deb").read_text()
+        (function,) = re.findall(r"(?ms)^list_checkout\(\) \{$.*?^\}$", text)
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["git", "init", "--quiet", folder], check=True)
+            for name, content in ((".gitignore", "stale\n"), ("stale", ""), ("fresh", "")):
+                Path(folder, name).write_text(content)
+            env = {"PATH": os.environ["PATH"], "GIT_TEST_ASSUME_DIFFERENT_OWNER": "1", "HOME": folder}
+            argv = ["sh", "-ec", f"{function}\nlist_checkout"]
+            done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
+        self.assertEqual(sorted(done.stdout.split("\0")), ["", ".gitignore", "fresh"], done.stderr)
 
     def test_confinement(self) -> None:
         """The unit has no rule that kills pyOpenSSL's callbacks, and writes to its own folders alone."""
