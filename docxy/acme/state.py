@@ -103,7 +103,14 @@ class State:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise Busy from None
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what a process left that was killed while it wrote under the lock: keys may be in there."""
+        for name in (".account.*", ".issued.*", ".room.*"):
+            for left in self._own.glob(name):
+                left.unlink(missing_ok=True)
 
     # The account
 

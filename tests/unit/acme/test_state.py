@@ -173,6 +173,19 @@ class StateTests(SynchronousTestCase):
         with State(self.settings()).locked():
             pass
 
+    def test_swept(self) -> None:
+        """What a process left that was killed while it wrote goes with the next lock; nothing else does."""
+        (own,) = (folder for folder in self.folder.iterdir() if folder.is_dir())
+        for name in ("issued.pem", "account.pem", "account.json", "room"):
+            (own / f".{name}.abcd1234").touch()
+            (own / name).touch()
+        (own / ".failures.json.abcd1234").touch()  # another process may be writing it
+        with self.state.locked():
+            kept = sorted(path.name for path in own.iterdir())
+        self.assertEqual(
+            kept, [".failures.json.abcd1234", "account.json", "account.pem", "issued.pem", "room"]
+        )
+
     def test_whole(self) -> None:
         """A file that cannot be written leaves the old one, and nothing beside it."""
         path = self.folder / "file"
