@@ -189,8 +189,25 @@ judge() {
         eval "path=\$$(variable "$name")"
         [ -z "$path" ] || readable "--$name" "$path"
     done
+    [ "$MODE" != nginx ] || CERT=$(realpath -s "$CERT") KEY=$(realpath -s "$KEY")
     for name in cert key acme-ca acme-email acme-directory trusted upstreams allow; do
         eval "plain --$name \"\$$(variable "$name")\""
+    done
+    judge_ports
+}
+
+# Whether a program that is not the service's listens on TCP port $1: nothing else on Debian is always there to say so.
+taken() {
+    cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v "port=$(printf ':%04X$' "$1")" -v "own=$(id -u docxy 2>/dev/null)" \
+        '$4 == "0A" && $2 ~ port && $8 != own { found = 1 } END { exit !found }'
+}
+
+judge_ports() {
+    case $MODE in alone) ports='443 80' ;; cdn) ports=443 ;; nginx) return 0 ;; esac
+    for port in $ports; do
+        # The site that nginx is about to lose may be what has it there.
+        [ "$port $had_site" != '443 yes' ] || continue
+        ! taken "$port" || die "--mode $MODE: another program listens on port $port; stop it, as systemctl disable --now nginx does, or see --mode nginx"
     done
 }
 
@@ -199,6 +216,7 @@ judge() {
 # Whether file $1 is there and of this script, or there and not.
 ours() { [ -e "$1" ] && grep -qxF -e "$MARK" "$1"; }
 foreign() { [ -e "$1" ] && ! ours "$1"; }
+linked() { [ "$(readlink "$COMMAND")" = "$VENV/bin/docxy" ]; }
 
 look_around() {
     was=none
@@ -270,10 +288,14 @@ look_at_program() {
     service=$UNIT
     [ "$kind" = package ] || under_systemd || service=$INIT
     [ "$was" = package ] || ! foreign "$service" || die "$service is there, and not from here; move it away"
+    [ "$kind" = package ] || linked || ! ls -d "$COMMAND" >/dev/null 2>&1 ||
+        die "$COMMAND is there, and not from here; move it away"
 }
 
 look_at_source() {
-    if ! [ -d "$SOURCE" ]; then
+    if [ -d "$SOURCE" ]; then
+        [ -z "$SHA256" ] || die "--sha256: goes with a file or a URL, and --source $SOURCE is a folder"
+    else
         fetch --source "$SOURCE" "$scratch/sdist"
         mkdir "$scratch/sources"
         tar -xzf "$scratch/sdist" --no-same-owner --strip-components=1 -C "$scratch/sources" 2>/dev/null ||
@@ -591,7 +613,7 @@ remove_program() {
     done
     if under_systemd; then systemctl daemon-reload; elif has update-rc.d; then update-rc.d docxy remove; fi
     rm -rf "$VENV" "$VENV.old" /run/docxy
-    [ ! -L "$COMMAND" ] || rm "$COMMAND"
+    ! linked || rm "$COMMAND"
 }
 
 erase() {

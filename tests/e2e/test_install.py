@@ -81,6 +81,10 @@ def left(place: Place, before: set[str]) -> list[str]:
 
 def test_refused(place: Place) -> None:
     """What is wrong or missing is told in a line, and nothing changes."""
+    (place.machine.root / "srv/fake/requirements").mkdir(parents=True)
+    (place.machine.root / "srv/fake/requirements/acme.txt").touch()
+    command = place.machine.root / "usr/local/bin/docxy"
+    command.write_text("another program's")
     before = place.machine.files()
     some = ["--public-name", HOST, *PAIR, *place.deb]
     for wrong, said in (
@@ -101,6 +105,11 @@ def test_refused(place: Place) -> None:
         (["--public-name", HOST, *PAIR, "--source", "/srv"], "is no checkout and no sdist of docxy"),
         (["--public-name", HOST, *PAIR, "--source", "/srv/key.pem"], "is neither a folder nor a .tar.gz"),
         ([*some, "--source", "/srv"], "leave one of them out"),
+        (["--public-name", HOST, *PAIR, "--source", "/srv/fake", "--sha256", "0"], "/srv/fake is a folder"),
+        (
+            ["--public-name", HOST, *PAIR, "--source", "/srv/fake"],
+            "/usr/local/bin/docxy is there, and not from",
+        ),
         (["--upgrade", *place.deb], "docxy is not installed here"),
         (["--purge"], "goes with --uninstall"),
     ):
@@ -109,6 +118,7 @@ def test_refused(place: Place) -> None:
         assert len(done.err.splitlines()) == 1, done.err
         assert said in done.err, done.err
     assert left(place, before) == []
+    command.unlink()
 
 
 def test_undone(place: Place) -> None:
@@ -183,7 +193,27 @@ def test_nginx(place: Place) -> None:
     assert "nginx refuses" in done.err, done.err
     assert (site.read_text(), place.processes()) == before
     place.pull()
+
+
+def test_not_alone(place: Place) -> None:
+    """From nginx to alone: only once nothing else has the port 80, and nothing changes before."""
+    site = place.machine.root / "etc/nginx/conf.d/docxy.conf"
+    before = site.read_text(), place.processes(), place.settings
+    options = ["--public-name", HOST, *PAIR, *place.deb, *place.upstream]
+    done = place.install(*options)
+    assert (done.code, done.out, len(done.err.splitlines())) == (1, "", 1), done
+    assert "another program listens on port 80; stop it" in done.err, done.err
+    assert (site.read_text(), place.processes(), place.settings) == before
+    place.pull()
+    (place.machine.root / "etc/nginx/sites-enabled/default").unlink()
+    place.machine.run("nginx", "-s", "reload").check()
+    wait_until(lambda: not place.machine.namespace.answers("127.0.0.1", 80), "nginx to leave the port")
+    assert_serves(place, place.install(*options))
+    others = place.machine.root / "usr/local/bin/docxy"
+    others.symlink_to("/srv/another-docxy")
     assert place.install("--uninstall", "--purge").code == 0
+    assert others.is_symlink()
+    others.unlink()
     assert [path for path in STATE if (place.machine.root / path[1:]).exists()] == []
     assert not site.exists()
 
