@@ -467,7 +467,7 @@ site() {
     printf '%s\n# docxy behind nginx, as docs/running.rst explains it.\n\nserver {\n    listen 443 ssl;\n' "$MARK"
     [ ! -s /proc/net/if_inet6 ] || printf '    listen [::]:443 ssl;\n'
     printf '    server_name %s;\n\n' "$PUBLIC_NAME"
-    printf '    ssl_certificate     %s;\n    ssl_certificate_key %s;\n' "$(realpath -s "$CERT")" "$(realpath -s "$KEY")"
+    printf '    ssl_certificate     "%s";\n    ssl_certificate_key "%s";\n' "$CERT" "$KEY"
     cat <<'END'
 
     access_log off;
@@ -485,6 +485,7 @@ site() {
         proxy_request_buffering off;
         proxy_max_temp_file_size 0;
         proxy_read_timeout 300s;
+        send_timeout 300s;
     }
 }
 END

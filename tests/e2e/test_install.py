@@ -184,7 +184,10 @@ def test_answers(place: Place) -> None:
 def test_nginx(place: Place) -> None:
     """Behind nginx, whose site is written and tried; a pair that nginx refuses changes nothing."""
     options = ["--mode", "nginx", "--public-name", HOST, *place.deb, *place.upstream]
-    assert_serves(place, place.install(*options, *PAIR))
+    folder = place.machine.root / "srv/a pair"
+    folder.mkdir()
+    shutil.copy(place.leaf.cert, folder / "chain.pem")
+    assert_serves(place, place.install(*options, "--cert", "/srv/a pair/chain.pem", "--key", "/srv/key.pem"))
     place.machine.run("nginx", "-t").check()
     site = place.machine.root / "etc/nginx/conf.d/docxy.conf"
     before = site.read_text(), place.processes()
