@@ -534,15 +534,20 @@ docxy() {
         exec "$@"' sh "$DOCXY" "$@"
 }
 
-# A package hands over to its new version by itself.
+# A package hands over to its new version by itself. What was handed over runs from a folder that undoing takes away.
 hand_over() {
-    if [ "$kind" = venv ]; then "$HAND_OVER" 2>/dev/null; else docxy health 2>/dev/null; fi
+    if [ "$kind" = venv ]; then
+        replaced=yes
+        "$HAND_OVER" 2>/dev/null
+    else
+        docxy health 2>/dev/null
+    fi
 }
 
 serve() {
     step='starting the service'
     if [ "$changed" = yes ] || ! hand_over; then
-        restarted=yes
+        replaced=yes
         service_does restart docxy >"$scratch/restart.log" 2>&1 || {
             cat "$scratch/restart.log" >&2
             ! under_systemd || journalctl --quiet --unit docxy --lines 5 --output cat >&2
@@ -588,7 +593,7 @@ undo() {
     ! under_systemd || systemctl daemon-reload
     [ "$had_site" = no ] || tell_nginx
     if [ "$served" = yes ]; then
-        { [ "$restarted" = no ] && docxy health; } || service_does restart docxy
+        { [ "$replaced" = no ] && docxy health; } || service_does restart docxy
     fi
     printf 'install.sh: all is as it was%s\n' "${stays:+, but that there may be: ${stays#, }}" >&2
 } >/dev/null
@@ -690,7 +695,7 @@ main() {
     read_options "$@"
     [ "$(id -u)" = 0 ] || die "it installs a service: run it as root"
     umask 022
-    step='' touched='' stays='' missing='' changed=no restarted=no
+    step='' touched='' stays='' missing='' changed=no replaced=no
     scratch=$(mktemp -d)
     trap ended EXIT
     trap 'exit 1' HUP INT TERM

@@ -56,6 +56,23 @@ class InstallTests(SynchronousTestCase):
             [line.strip() for line in written.splitlines()], [line.strip() for line in explained.splitlines()]
         )
 
+    def test_undone_handover(self) -> None:
+        """A process that runs from the folder that undoing takes away is started anew from the old one."""
+        without = self.text[: self.text.rindex("main ")]
+        given = """
+            scratch=$(mktemp -d) step=testing stays='' touched='' had='' had_etc=yes had_site=no
+            was=venv kind=venv VENV=$scratch/venv HAND_OVER=true served=yes replaced=no
+            under_systemd() { false; }
+            docxy() { true; }
+            service_does() { echo "service: $*" >&2; }
+            mkdir "$VENV" "$VENV.old"
+            hand_over
+            undo
+            rm -r "$scratch"
+        """
+        done = subprocess.run(["sh", "-s"], input=without + given, capture_output=True, text=True)
+        self.assertIn("service: restart docxy\n", done.stderr)
+
     def test_cut_short(self) -> None:
         """A script of which the end is missing, as a broken download is, does nothing."""
         without = self.text[: self.text.rindex("main ")]
