@@ -1,7 +1,8 @@
 """
 `install.sh` on a fresh Debian 12: each way to install, each mode, by flags, by variables and by answers.
 
-It is installed, pulled through, set up anew, upgraded and removed, and what fails leaves all as it was.
+It is installed, once on Debian 13 too, pulled through, set up anew, upgraded and removed; what fails
+leaves all as it was.
 """
 
 from __future__ import annotations
@@ -251,6 +252,21 @@ def test_piped(place: Place, archive: Path) -> None:
     assert place.install("--uninstall", "--purge").code == 0
     assert [path for path in left(place, before) if "docxy" in path] == []
     assert place.processes() == []
+
+
+def test_trixie(scratch: Path, archive: Path, package: Path, authority: Authority) -> None:
+    """Alone on Debian 13: a virtual environment of its Python 3.13, by its init script."""
+    with furnished("init", scratch, package, authority, "trixie") as place:
+        shutil.copy(archive, place.machine.root / "srv")
+        command = ["env", *place.offline("3.13"), "/srv/install.sh", "--source", f"/srv/{archive.name}"]
+        options = ["--public-name", HOST, *PAIR, *place.upstream]
+        assert_serves(place, place.machine.run(*command, *options))
+        running = place.processes()
+        assert "is installed and serves" in place.machine.run(*command, "--upgrade").check().out
+        assert set(place.processes()) - set(running)
+        place.pull()
+        assert place.install("--uninstall", "--purge").code == 0
+        assert place.processes() == []
 
 
 def test_systemd(booted: Place, archive: Path) -> None:

@@ -94,9 +94,9 @@ class Place:
         finally:
             connection.close()
 
-    def offline(self) -> list[str]:
-        """The variables by which pip takes what it needs from the machine itself."""
-        shutil.copytree(wheels(self.scratch, "3.11"), self.machine.root / "srv/wheels")
+    def offline(self, python: str = "3.11") -> list[str]:
+        """The variables by which the pip of that Python takes what it needs from the machine itself."""
+        shutil.copytree(wheels(self.scratch, python), self.machine.root / "srv/wheels")
         return ["PIP_NO_INDEX=1", "PIP_FIND_LINKS=/srv/wheels"]
 
     @contextmanager
@@ -123,12 +123,14 @@ class _Files(http.server.SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def furnished(init: Init, scratch: Path, package: Path, authority: Authority) -> Iterator[Place]:
-    """A fresh machine."""
+def furnished(
+    init: Init, scratch: Path, package: Path, authority: Authority, suite: str = "bookworm"
+) -> Iterator[Place]:
+    """A fresh machine of that release; the package is one for it, if it is to be installed there."""
     leaf = authority.issue("leaf", [HOST])
     other = authority.issue("other", [HOST])
     tools = ["curl", "nginx-light", "procps", "python3-venv"]
-    with machine("bookworm", init, [*needs(package), *tools], scratch) as made:
+    with machine(suite, init, [*needs(package), *tools], scratch) as made:
         there = made.root / "srv"
         for file, name in (
             (package, package.name),
