@@ -456,8 +456,7 @@ take_state_over() {
 
 give_state_back() {
     [ ! -e "$scratch/owners" ] || while read -r mode owner path; do
-        chown "$owner" "$path"
-        chmod "$mode" "$path"
+        [ ! -e "$path" ] || [ -L "$path" ] || { chown "$owner" "$path" && chmod "$mode" "$path"; }
     done <"$scratch/owners"
 }
 
