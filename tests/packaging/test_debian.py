@@ -98,6 +98,30 @@ class DebianTests(SynchronousTestCase):
             done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True)
         self.assertEqual(sorted(done.stdout.split("\0")), ["", ".gitignore", "fresh"], done.stderr)
 
+    def hand_over(self, pidfile: str) -> tuple[int, str]:
+        """Run hand-over where no systemd is, with that pidfile; its exit status, and whom it told what."""
+        text = (ROOT / "packaging/hand-over").read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            here = Path(folder)
+            text = text.replace("/run/systemd/system", f"{here}/none").replace("/run/docxy", folder)
+            (here / "docxy.pid").write_text(pidfile)
+            # A successor that is there as soon as it is wanted.
+            stop = f'case $1 in --stop) echo "$@" >{here}/told; echo 4000001 >{here}/docxy.pid ;; esac\n'
+            for name, content in (("start-stop-daemon", stop), ("sleep", "")):
+                (here / name).write_text(f"#!/bin/sh\n{content}")
+                (here / name).chmod(0o755)
+            env = {"PATH": f"{here}:{os.environ['PATH']}"}
+            done = subprocess.run(["sh", "-s"], input=text, env=env, capture_output=True, text=True)
+            told = here / "told"
+            return done.returncode, told.read_text().replace(folder, "") if told.exists() else ""
+
+    def test_hand_over(self) -> None:
+        """Whose process the pidfile names is looked at with the signal; only a number will do."""
+        told = "--stop --quiet --signal USR2 --pidfile /docxy.pid --user docxy\n"
+        self.assertEqual(self.hand_over("4000000\n"), (0, told))
+        for wrong in ("-1", "0", "1 2", "", "x"):
+            self.assertEqual(self.hand_over(wrong), (2, ""), wrong)
+
     def test_confinement(self) -> None:
         """The unit has no rule that kills pyOpenSSL's callbacks, and writes to its own folders alone."""
         text = (DEBIAN / "docxy.service").read_text()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from docxy.settings.values import LimitSettings
+
 ROOT = Path(__file__).resolve().parent.parent.parent
 SCRIPT = ROOT / "install.sh"
 
@@ -55,6 +57,12 @@ class InstallTests(SynchronousTestCase):
         self.assertEqual(
             [line.strip() for line in written.splitlines()], [line.strip() for line in explained.splitlines()]
         )
+
+    def test_patience(self) -> None:
+        """nginx keeps a client that pauses as long as docxy does, in all that is said of it."""
+        page = (ROOT / "docs/running.rst").read_text(encoding="utf-8")
+        seconds = f"{LimitSettings().client_stall:.0f}"
+        self.assertEqual(found(r"\n +send_timeout (\d+)s;\n", page + self.text), [seconds] * 3)
 
     def test_undone_handover(self) -> None:
         """A process that runs from the folder that undoing takes away is started anew from the old one."""
