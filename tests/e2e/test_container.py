@@ -4,8 +4,6 @@ The container image: built from the Dockerfile on a fresh Debian, run as its doc
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,6 +17,7 @@ from .rig.mirror import Plan, both, settings
 from .rig.namespace import Namespace
 from .rig.paced import LAYER, PacedRegistry
 from .rig.processes import Process, environment, wait_until
+from .rig.scratch import scratch_folder
 from .rig.waiting import serving
 from .rig.writer import sha256
 
@@ -31,15 +30,9 @@ BLOBS = f"http://127.0.0.1:{IN_IMAGE}/v2/some/image/blobs/"
 @pytest.fixture(scope="module")
 def state() -> Iterator[Path]:
     """A folder for the image's store."""
-    made = Path(tempfile.mkdtemp(prefix="docxy-oci-", dir="/tmp"))  # podman wants short paths
-    made.chmod(0o755)
-    yield made
-
-    def gone() -> bool:
-        shutil.rmtree(made, ignore_errors=True)
-        return not made.exists()
-
-    wait_until(gone, f"{made} to go; what podman leaves behind ends a little later")
+    with scratch_folder("oci") as made:
+        made.chmod(0o755)
+        yield made
 
 
 @pytest.fixture(scope="module")

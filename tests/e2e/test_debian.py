@@ -11,7 +11,6 @@ import http.client
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from .rig.mirror import CHECKOUT
 from .rig.paced import DIGEST, NAME, PacedRegistry
 from .rig.package import built, needs, newer
 from .rig.processes import Process, environment, run, wait_until
+from .rig.scratch import scratch_folder
 from .rig.waiting import serving
 from .rig.writer import sha256
 
@@ -54,14 +54,8 @@ print(admin.makefile().read())
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
     """A folder for packages and machines."""
-    made = Path(tempfile.mkdtemp(prefix="docxy-deb-", dir="/tmp"))  # podman wants short paths
-    yield made
-
-    def gone() -> bool:
-        shutil.rmtree(made, ignore_errors=True)
-        return not made.exists()
-
-    wait_until(gone, f"{made} to go; what podman leaves behind ends a little later")
+    with scratch_folder("deb") as made:
+        yield made
 
 
 @pytest.fixture(scope="module", params=SUITES)

@@ -8,7 +8,6 @@ leaves all as it was.
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from .rig.pebble import Pebble
 from .rig.pki import Authority
 from .rig.place import HOST, PAIR, Place, furnished
 from .rig.processes import Finished, wait_until
+from .rig.scratch import scratch_folder
 from .rig.writer import sha256
 from .test_debian import BOOKS, NEWER, STATE
 
@@ -29,14 +29,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def scratch() -> Iterator[Path]:
     """A folder for packages and machines."""
-    made = Path(tempfile.mkdtemp(prefix="docxy-install-", dir="/tmp"))  # podman wants short paths
-    yield made
-
-    def gone() -> bool:
-        shutil.rmtree(made, ignore_errors=True)
-        return not made.exists()
-
-    wait_until(gone, f"{made} to go; what podman leaves behind ends a little later")
+    with scratch_folder("install") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
