@@ -120,7 +120,7 @@ def slow(place: Place, proxy: Proxy) -> dict[str, float]:
     """A thousand clients that each take a little of one large blob."""
     assert proxy.meter is not None
     blob = place.content.blobs(GIB // 4 if place.small else GIB)[0]
-    seconds = 10 if place.small else 30
+    seconds = 12 if place.small else 30
     idle, gauge = proxy.meter.memory(), Gauge(proxy.meter)
     crowd = load.crowd(place, proxy.url + blob.path, CLIENTS, PACE, seconds)
     used = gauge.used()
