@@ -19,6 +19,7 @@ from docxy.tls.endpoints import Malformed, is_tls, parse_description, port_of
 
 HUB = "docker.io"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
+_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - read from the settings, not listened on
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +65,26 @@ class Door:
         return self.place.partition("/")[0]
 
 
-def door(settings: Settings, names: Sequence[str] = ()) -> Door:
+def door(settings: Settings, names: Sequence[str] = (), key: str | None = None) -> Door:
     """
     The URL to tell clients: the public one, else one from the certificate's ``names`` or the listener.
 
-    It has the secret path, or where there are only keys the first one's.
+    It has the path of the access key called ``key``; else the secret path, or where there are only
+    keys the first one's.
 
-    :raises SettingsError: none of them says by which name clients reach this machine.
+    :raises SettingsError: none of them says by which name clients reach us, or there is no such key.
     """
-    front = SecretPath.of(settings).fronts[0]
+    front = SecretPath.of(settings).fronts[0] if key is None else f"/{_key_path(settings, key)}"
     scheme, _, place = _base_url(settings, names).partition("://")
     return Door(scheme, place + front)
+
+
+def _key_path(settings: Settings, name: str) -> str:
+    paths = {key.name: key.path for key in settings.access.keys}
+    if name not in paths:
+        remedy = f"choose one: {', '.join(paths)}" if paths else "add one: [[access.key]]"
+        raise SettingsError("--access-key", f"there is no key {name}", remedy)
+    return paths[name]
 
 
 def _base_url(settings: Settings, names: Sequence[str]) -> str:
@@ -98,18 +108,21 @@ def _base_url(settings: Settings, names: Sequence[str]) -> str:
 
 def _interface(listener: str) -> str:
     try:
-        return parse_description(listener).arguments.get("interface", "")
+        found = parse_description(listener).arguments.get("interface", "")
     except Malformed:
         return ""
+    return "" if found in _EVERYWHERE else found
 
 
-def advice(settings: Settings, clients: Sequence[str], names: Sequence[str] = ()) -> list[Advice]:
+def advice(
+    settings: Settings, clients: Sequence[str], names: Sequence[str] = (), key: str | None = None
+) -> list[Advice]:
     """
-    For each of ``clients``, which are keys of `CLIENTS`, what it needs.
+    For each of ``clients``, which are keys of `CLIENTS`, what it needs; for who has the access key ``key``.
 
-    :raises SettingsError: nothing says what clients call this mirror.
+    :raises SettingsError: nothing says what clients call this mirror, or there is no such key.
     """
-    mirror = _Mirror(settings, door(settings, names))
+    mirror = _Mirror(settings, door(settings, names, key))
     return [CLIENTS[client](mirror) for client in clients]
 
 
@@ -218,9 +231,11 @@ def _containerd(mirror: _Mirror) -> Advice:
 
 
 def _k3s(mirror: _Mirror) -> Advice:
+    # k3s adds /v2 to an endpoint without a path alone, and leaves any other as it is.
+    endpoint = f"{mirror.door.url}/v2" if "/" in mirror.door.place else mirror.door.url
     lines = ["mirrors:"]
     for upstream in mirror.upstreams:
-        lines += [f"  {registry_name(upstream)}:", "    endpoint:", f'      - "{mirror.door.url}"']
+        lines += [f"  {registry_name(upstream)}:", "    endpoint:", f'      - "{endpoint}"']
     file = File("/etc/rancher/k3s/registries.yaml", "\n".join(lines) + "\n")
     return Advice("k3s", (file,), ("systemctl restart k3s",), ("On agents the service is k3s-agent.",))
 

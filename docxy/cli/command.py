@@ -125,6 +125,10 @@ Prints what to put into the configuration of each container client, for the
 names, the secret path and the upstreams of the settings, and the commands
 that apply it. A secret path is shown: the text is for those who may pull."""
 
+    optParameters = [  # noqa: RUF012 - Twisted reads it from the class
+        ["access-key", None, None, "Name of the [[access.key]] that the text is for (default: the first)."],
+    ]
+
     clients: Sequence[str] = tuple(CLIENTS)
 
     def parseArgs(self, client: str = "all") -> None:
@@ -136,7 +140,7 @@ that apply it. A secret path is shown: the text is for those who may pull."""
     def run(self) -> int:
         """Print it."""
         settings = self.settings()
-        sys.stdout.write(shown(advice(settings, self.clients, _names(settings))))
+        sys.stdout.write(shown(advice(settings, self.clients, _names(settings), self["access-key"])))
         return 0
 
 

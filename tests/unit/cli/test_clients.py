@@ -56,7 +56,7 @@ class DocumentedTests(SynchronousTestCase):
         lines = {
             "docker": f'"registry-mirrors": ["{PUBLIC}/{SECRET}"]',
             "containerd": f'[host."{PUBLIC}/{SECRET}"]',
-            "k3s": f"{PUBLIC}/{SECRET}",
+            "k3s": f"{PUBLIC}/{SECRET}/v2",
             "podman": f'location = "mirror.example.com/{SECRET}/ghcr.io"',
             "buildkit": f'mirrors = ["mirror.example.com/{SECRET}"]',
         }
@@ -96,16 +96,21 @@ class DoorTests(SynchronousTestCase):
 
     def test_unknown(self) -> None:
         """Where nothing says it, the operator is asked for it."""
-        for listen in ("tcp:5000", "systemd:domain=INET:index=0", "tcp:5000:x=1:x=2"):
+        everywhere = ("tcp:5000:interface=0.0.0.0", r"tcp:5000:interface=\:\:")
+        for listen in ("tcp:5000", *everywhere, "systemd:domain=INET:index=0", "tcp:5000:x=1:x=2"):
             error = self.assertRaises(SettingsError, door, settings(public_url=None, listen=[listen]))
             self.assertEqual(error.key, "server.public_url")
 
     def test_keys(self) -> None:
-        """Where there are only keys, the first one's path is in the URL."""
-        found = read(
-            {"server": {"public_url": PUBLIC}, "access": {"key": [{"name": "a", "path": "a-key-7d1c"}]}}
-        )
-        self.assertEqual(door(found).url, f"{PUBLIC}/a-key-7d1c")
+        """Where there are only keys, the first one's path is in the URL, or that of the one that is named."""
+        keys = [{"name": name, "path": f"{name}-key-7d1c"} for name in ("home", "alice")]
+        found = read({"server": {"public_url": PUBLIC}, "access": {"key": keys}})
+        self.assertEqual(door(found).url, f"{PUBLIC}/home-key-7d1c")
+        self.assertEqual(door(found, (), "alice").url, f"{PUBLIC}/alice-key-7d1c")
+        error = self.assertRaises(SettingsError, door, found, (), "bob")
+        self.assertEqual((error.problem, error.remedy), ("there is no key bob", "choose one: home, alice"))
+        error = self.assertRaises(SettingsError, door, settings(secret_path=SECRET), (), "bob")
+        self.assertIn("[[access.key]]", error.remedy)
 
     def test_repr(self) -> None:
         """The secret path is in no repr."""

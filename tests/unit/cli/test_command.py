@@ -94,6 +94,17 @@ class CommandTests(CommandCase):
         )
         self.assertIn('"registry-mirrors": ["https://flag.example"]', self.out.getvalue())
 
+    def test_access_key(self) -> None:
+        """The text is for the key that is named; one that there is not is one line."""
+        table = '[[access.key]]\nname = "{0}"\npath = "{0}-key-7d1c"\n'
+        keys = "".join(table.format(name) for name in ("a1", "b2"))
+        path = self.config(f'[server]\npublic_url = ["https://file.example"]\n{keys}')
+        self.assertEqual(self.status("client-config", "--config", path, "--access-key", "b2", "podman"), 0)
+        self.assertIn('"file.example/b2-key-7d1c"', self.out.getvalue())
+        self.assertNotIn("a1-key", self.out.getvalue())
+        self.assertEqual(self.status("client-config", "--config", path, "--access-key", "c"), 1)
+        self.assertIn("docxy: --access-key: there is no key c; choose one: a1, b2", self.err.getvalue())
+
     def test_broken_certificate(self) -> None:
         """A certificate that cannot serve gives no name, and is not complained of here."""
         with tempfile.NamedTemporaryFile("w") as file:
