@@ -15,7 +15,15 @@ from typing import Any
 
 from docxy.cli.findings import Check, Finding, failed, fine, warning
 from docxy.cli.samples import Sample
-from docxy.interfaces import Authority, ITokenSource, IUpstream, Reply, UpstreamError, UpstreamUnreachable
+from docxy.interfaces import (
+    Authority,
+    ITokenSource,
+    IUpstream,
+    Reply,
+    UpstreamError,
+    UpstreamRefused,
+    UpstreamUnreachable,
+)
 from docxy.oci.allowances import parse_pulls
 from docxy.oci.challenges import choose, parse
 from docxy.oci.errors import RegistryError
@@ -84,12 +92,14 @@ class Probe:
         self._clock(reply)
         authority = await self.tokens.authority()
         self._judge(authority, reply)
-        if self.sample is None:
-            if authority.kind in ("bearer", "none"):
-                remedy = f"name one that all may pull: --image {self.settings.name}/REPOSITORY:TAG"
-                self._add(warning("image", self.settings.name, "no image to try it with is known", remedy))
-            return
-        await self._pull(self.sample, authority)
+        if self.sample is not None:
+            await self._pull(self.sample, authority)
+        elif authority.kind in ("bearer", "none"):
+            if authority.kind == "bearer":
+                await self._token_server(authority)
+            text = "no image to try it with is known, and so nobody was asked for a manifest and a blob"
+            advice = f"name one that all may pull: --image {self.settings.name}/REPOSITORY:TAG"
+            self._add(warning("image", self.settings.name, text, advice))
 
     def _add(self, finding: Finding) -> None:
         self.found.append(finding)
@@ -158,13 +168,30 @@ class Probe:
         if smallest is not None:
             await self._blob(image, sample, smallest, headers)
 
+    async def _token_server(self, authority: Authority) -> None:
+        """Whether it can be met: without an image there is nothing to have a token for."""
+        name, is_tls = self.settings.name, (authority.realm or "").startswith("https:")
+        answers = "the token server answers" + (", TLS is right" if is_tls else "")
+        try:
+            await self.tokens.bearer(())
+        except UpstreamRefused as error:
+            if self.settings.account is not None:
+                advice = "see that the account is right; some refuse all who name no image: --image tells"
+                raise Stopped(warning("token", name, str(error), advice)) from None
+        except UpstreamError as error:
+            raise Stopped(self._no_token(error)) from None
+        self._add(fine("token", name, answers))
+
+    def _no_token(self, error: UpstreamError) -> Finding:
+        advice = "see that this machine reaches the token server, and that the account is right"
+        return failed("token", self.settings.name, str(error), advice)
+
     async def _authorization(self, sample: Sample) -> tuple[tuple[bytes, bytes], ...]:
         scope = Scope("repository", str(sample.repository), ("pull",))
         try:
             value = await self.tokens.bearer((scope,))
         except UpstreamError as error:
-            advice = "see that this machine reaches the token server, and that the account is right"
-            raise Stopped(failed("token", self.settings.name, str(error), advice)) from None
+            raise Stopped(self._no_token(error)) from None
         if value is not None:
             self._add(fine("token", self.settings.name, f"given for {sample.repository}"))
         return () if value is None else ((b"Authorization", value),)

@@ -15,11 +15,13 @@ from docxy.interfaces import (
     Reply,
     UpstreamBroken,
     UpstreamError,
+    UpstreamRefused,
     UpstreamTimedOut,
     UpstreamUnreachable,
 )
 from docxy.oci.names import Repository, Tag
 from docxy.settings.reader import read
+from docxy.settings.values import UpstreamSettings
 from docxy.testing import BEARER, FakeTokenSource, FakeUpstream, MemoryBody, reply
 
 URL = "https://registry.example"
@@ -60,12 +62,13 @@ class ProbeTests(SynchronousTestCase):
         bearer: bytes | Exception | None = b"Bearer t",
         sample: Sample | None = SAMPLE,
         ahead: float = 0,
+        settings: UpstreamSettings = UPSTREAM,
     ) -> list[Finding]:
         """All findings; ``answers`` are those to the pull, ``pong`` that to the ping."""
         pinged = FakeUpstream(reply(401, headers=PONG) if pong is None else pong)
         self.upstream = FakeUpstream(*answers)
-        self.tokens = FakeTokenSource(UPSTREAM, known, bearers=[bearer])
-        made = Probe(UPSTREAM, {URL: pinged}, self.upstream, self.tokens, sample, lambda: DATE[1] + ahead)
+        self.tokens = FakeTokenSource(settings, known, bearers=[bearer])
+        made = Probe(settings, {URL: pinged}, self.upstream, self.tokens, sample, lambda: DATE[1] + ahead)
         return self.successResultOf(Deferred.fromCoroutine(made.run()))
 
     def marks(self, found: list[Finding]) -> list[tuple[str, Mark]]:
@@ -170,8 +173,25 @@ class ProbeTests(SynchronousTestCase):
 
     def test_no_sample(self) -> None:
         """Where no image is known the operator is asked for one, if it could be pulled."""
-        self.last(self.probe(sample=None), "image", Mark.WARNING, "no image")
+        found = self.probe(sample=None)
+        self.last(found, "image", Mark.WARNING, "no image")
+        self.assertEqual(found[-2].text, "the token server answers, TLS is right")
+        self.assertEqual(self.tokens.wanted, [()])
+        found = self.probe(sample=None, known=Authority("none"))
+        self.assertEqual([one.check for one in found[-2:]], ["realm", "image"])
         self.assertEqual(self.probe(sample=None, known=Authority("basic"))[-1].check, "realm")
+
+    def test_token_server(self) -> None:
+        """Without an image the token server is met all the same; that it gives nothing then is no fault."""
+        refused = UpstreamRefused("the token server answered with status 403")
+        found = self.probe(sample=None, bearer=refused)
+        self.assertEqual(self.marks(found[-2:]), [("token", Mark.OK), ("image", Mark.WARNING)])
+        unreachable = UpstreamUnreachable("TLS failed: certificate verify failed")
+        self.last(self.probe(sample=None, bearer=unreachable), "token", Mark.FAILED, "TLS failed")
+        account = {"auth": "own", "username": "alice", "password_file": "/nowhere", "repositories": ["*"]}
+        with_account = read({"upstream": [{"name": "registry.example", "url": URL, **account}]}).upstreams[0]
+        found = self.probe(sample=None, bearer=refused, settings=with_account)
+        self.assertIn("account", self.last(found, "token", Mark.WARNING, "status 403").remedy)
 
     def test_refusals(self) -> None:
         """An image of the table's that is gone is no fault; a named one is, and so is a spent quota."""
