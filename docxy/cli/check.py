@@ -19,7 +19,9 @@ from twisted.internet.defer import Deferred, gatherResults
 from docxy.acme.thread import in_thread
 from docxy.cli import acme, machine
 from docxy.cli.files import User, readable_findings, service_user
-from docxy.cli.findings import Check, Finding, failed, refused
+from docxy.cli.findings import Finding, failed, refused
+from docxy.cli.libraries import library_findings
+from docxy.cli.listeners import listener_findings
 from docxy.cli.probe import Probe
 from docxy.cli.samples import Sample, samples
 from docxy.interfaces import Clocks, UpstreamTimedOut
@@ -32,7 +34,6 @@ from docxy.upstream.ledger import TokenLedger
 from docxy.upstream.tokens import TokenSource
 
 LIMIT = 45.0  # seconds for one upstream; all are tried at one time
-LOCAL_LIMIT = 20.0  # seconds for the names and the listeners of this machine
 
 
 async def check(
@@ -67,15 +68,16 @@ async def _here(reactor: Any, settings: Settings, user: User) -> list[Finding]:
     except SettingsError as error:
         found.append(refused("certificate", error.as_given(settings.given)))
     pairs: list[str] = []
+    names: tuple[str, ...] = ()
     if certificates is not None:
-        listening = machine.listener_findings(reactor, settings, certificates)
-        listeners = await _bounded(reactor, listening, "listener")
+        listeners = await listener_findings(reactor, settings, certificates)
         found += [*machine.certificate_findings(certificates, settings, now), *listeners]
         found += await _obtaining(reactor, settings, now, user)
         pairs += [path for key, path in certificates.files() if key != "acme.state"]
+        names = certificates.names()
     found += readable_findings(settings, pairs, user)
-    found += await _bounded(reactor, machine.name_findings(reactor, settings), "name")
-    return [*found, *machine.library_findings(now)]
+    found += await machine.name_findings(reactor, settings, names)
+    return [*found, *library_findings(now)]
 
 
 async def _obtaining(reactor: Any, settings: Settings, now: datetime, user: User) -> list[Finding]:
@@ -94,16 +96,6 @@ async def _obtaining(reactor: Any, settings: Settings, now: datetime, user: User
     except UpstreamTimedOut as error:
         remedy = f"see how fast it is from here: curl -v {wanted.directory}"
         return [*found, failed("acme", wanted.directory, str(error), remedy)]
-
-
-async def _bounded(reactor: Any, work: Any, what: Check) -> list[Finding]:
-    try:
-        found: list[Finding] = await within(LOCAL_LIMIT, reactor, work)
-    except UpstreamTimedOut as error:
-        return [
-            failed(what, "", str(error), "see /etc/resolv.conf: the resolver of this machine does not answer")
-        ]
-    return found
 
 
 async def _upstream(

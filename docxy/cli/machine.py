@@ -1,50 +1,36 @@
 """
-What can be looked at on this machine: certificates, listeners, names, libraries.
+What can be looked at on this machine: settings, certificates and names.
 
-Opens each listener for a moment, or finds that docxy has it.  Asks no upstream.
+Asks no upstream.
 """
 
 from __future__ import annotations
 
-import os
-import re
 import socket
-import ssl
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from functools import partial
-from importlib.metadata import version
 from ipaddress import ip_address
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from cryptography.hazmat import bindings
-from OpenSSL import SSL
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.protocol import Factory
-from twisted.internet.threads import deferToThreadPool
+from twisted.internet import defer
 
 from docxy.acme.obtained import Obtained
+from docxy.acme.thread import in_thread
 from docxy.cli.findings import Finding, failed, fine, refused, warned, warning
 from docxy.daemon import pair_of
 from docxy.policy.hosts import parse_host
 from docxy.settings.forms import is_loopback
 from docxy.settings.values import Settings, SettingsError
 from docxy.tls.certificates import load_files
-from docxy.tls.client import trust_roots_present
-from docxy.tls.endpoints import Malformed, is_tls, listen_error, parse_description, parse_listener, port_of
 from docxy.tls.expiry import reminder_of
 from docxy.tls.shown import Certificates, Expiry
 
-_T = TypeVar("_T")
+LIMIT = 20.0
+"""Seconds for the look-up of a name; all are looked up at one time."""
 
-OLD = timedelta(days=180)
-"""The age from which a library that secures connections is told to be renewed."""
-
+_SET_URL = "set public_url"
 _SHOWN_NAMES = 5
-_WAIT = 3.0  # seconds for a listener on this machine to say who it is
-_LIBRARIES = ("cryptography", "pyopenssl", "service-identity", "treq", "twisted")
-_RELEASED = re.compile(r"\d{1,2} [A-Z][a-z]{2} \d{4}")
 
 
 def settings_findings(settings: Settings) -> Iterator[Finding]:
@@ -97,107 +83,44 @@ def _listed(names: Sequence[str]) -> str:
     return (", ".join(names[:_SHOWN_NAMES]) or "no names") + more
 
 
-async def listener_findings(reactor: Any, settings: Settings, certificates: Certificates) -> list[Finding]:
-    """Each listener: free, held by docxy itself, or why it cannot be opened."""
-    admin = () if settings.admin.listen is None else (settings.admin.listen,)
-    keyed = (("server.listen", settings.server.listen), ("server.redirect", settings.server.redirect))
-    found = []
-    for key, texts in (*keyed, ("admin.listen", admin)):
-        for text in texts:
-            found.append(await _listener(reactor, text, key, certificates))
-    return found
-
-
-async def _listener(reactor: Any, text: str, key: str, certificates: Certificates) -> Finding:
-    if "systemd:" in text:
-        return fine("listener", text, "systemd opens it; not looked at")
-    try:
-        endpoint = parse_listener(reactor, text, certificates, key)
-    except SettingsError as error:
-        return refused("listener", error)
-    if await in_thread(reactor, _is_ours, text):
-        return fine("listener", text, "held by the docxy that runs")
-    try:
-        port = await endpoint.listen(Factory())
-    except Exception as error:
-        return _closed(text, key, error)
-    await maybeDeferred(port.stopListening)
-    return fine("listener", text, "free")
-
-
-def _closed(text: str, key: str, error: Exception) -> Finding:
-    told = listen_error(text, error, key)
-    is_denied = "privilege" in told.problem or "may not be created" in told.problem
-    if is_denied and os.geteuid() != 0:
-        problem = "cannot be looked at by this user"
-        return warning("listener", text, problem, "run docxy check as root, or trust in the unit")
-    return failed("listener", text, told.problem.removeprefix(f"{text!r} "), told.remedy)
-
-
-def _is_ours(text: str) -> bool:
-    """Whether a docxy answers there."""
-    try:
-        with connected(text) as there:
-            there.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            said = b""
-            while b"\r\n\r\n" not in said and len(said) < 65536 and (data := there.recv(4096)):
-                said += data
-    except (OSError, Malformed):
-        return False
-    return b"\r\nserver: docxy\r\n" in said.lower()
-
-
-def connected(text: str) -> socket.socket:
+async def name_findings(reactor: Any, settings: Settings, certified: Iterable[str] = ()) -> list[Finding]:
     """
-    A connection to the listener ``text`` on this machine.
+    Whether each name that clients or an authority know leads to this machine.
 
-    :raises OSError: nobody is there.
-    :raises Malformed: it is no endpoint.
+    ``certified`` are the certificates' names, which count where there is no public URL.
     """
-    parsed = parse_description(text)
-    if parsed.kind == "unix":
-        return _opened(socket.socket(socket.AF_UNIX), parsed.arguments.get("address", ""))
-    interface = parsed.arguments.get("interface", "127.0.0.1")
-    local = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(interface, interface)  # noqa: S104 - it is not bound
-    there = socket.create_connection((local, port_of(text) or 0), _WAIT)
-    return _encrypted(there) if is_tls(text) else there
+    looked = [_looked_up(reactor, name, remedy) for name, remedy in _named(settings, certified).items()]
+    return await defer.gatherResults(map(defer.Deferred.fromCoroutine, looked), consumeErrors=True)
 
 
-def _opened(there: socket.socket, path: str) -> socket.socket:
-    there.settimeout(_WAIT)
-    try:
-        there.connect(path)
-    except OSError:
-        there.close()
-        raise
-    return there
-
-
-def _encrypted(there: socket.socket) -> socket.socket:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # who it is, its answer says
-    try:
-        return context.wrap_socket(there)
-    except OSError:
-        there.close()
-        raise
-
-
-async def name_findings(reactor: Any, settings: Settings) -> list[Finding]:
-    """Whether each public name, and each that a certificate is to be obtained for, leads to this machine."""
+def _named(settings: Settings, certified: Iterable[str]) -> dict[str, str]:
+    """Each name, and what to mend where it leads nowhere."""
     urls = settings.server.public_urls
-    public = {host.name: "public_url" for url in urls if (host := parse_host(url.partition("://")[2]))}
-    proved = dict.fromkeys(settings.acme.domains if settings.acme else (), "acme.domains")
-    named = {**proved, **public}
-    return [await in_thread(reactor, partial(_name, key), name) for name, key in named.items()]
+    public = {host.name: "mend public_url" for url in urls if (host := parse_host(url.partition("://")[2]))}
+    proved = dict.fromkeys(settings.acme.domains if settings.acme else (), "mend acme.domains")
+    hosts = {host: f"mend upstream[{one.name}].hosts" for one in settings.upstreams for host in one.hosts}
+    shown = {} if public else {name: _SET_URL for name in certified if not name.startswith("*")}
+    return {**shown, **hosts, **proved, **public}
 
 
-def _name(key: str, name: str) -> Finding:
+async def _looked_up(reactor: Any, name: str, mend: str) -> Finding:
+    # A thread of its own: the process's end does not wait for it.
+    looking = in_thread(reactor, partial(_name, name, mend)).addTimeout(LIMIT, reactor)
+    try:
+        return await looking
+    except defer.TimeoutError:
+        remedy = "see /etc/resolv.conf: the resolver of this machine does not answer"
+        return failed("name", name, f"no answer within {LIMIT:g} s", remedy)
+
+
+def _name(name: str, mend: str) -> Finding:
+    """Where it leads; blocks."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        remedy = f"add an A or AAAA record with the address of this machine, or mend {key}"
-        return failed("name", name, "does not resolve", remedy)
+        remedy = f"add an A or AAAA record with the address of this machine, or {mend}"
+        tell = warning if mend == _SET_URL else failed  # a certificate may be for more than the mirror
+        return tell("name", name, "does not resolve", remedy)
     addresses = sorted({str(address[0]) for *_, address in found})
     own = [address for address in addresses if _is_own(address)]
     shown = f"leads to {', '.join(addresses)}"
@@ -224,47 +147,3 @@ def _is_own(address: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def library_findings(now: datetime) -> Iterator[Finding]:
-    """What apt does not renew: the OpenSSL in the wheels; and what it may not have installed: trust roots."""
-    shown = SSL.OpenSSL_version(SSL.OPENSSL_VERSION).decode("ascii", "replace")
-    built = SSL.OpenSSL_version(SSL.OPENSSL_BUILT_ON).decode("ascii", "replace")
-    yield openssl(f"{shown}, {built}", now, is_bundled(Path(bindings.__file__).parent))
-    yield fine("library", "", ", ".join(f"{name} {version(name)}" for name in _LIBRARIES))
-    if trust_roots_present():
-        yield fine("trust roots", "", "present")
-    else:
-        yield failed(
-            "trust roots", "", "none are installed: no upstream can be met", "install ca-certificates"
-        )
-
-
-def is_bundled(folder: Path) -> bool:
-    """
-    Whether the compiled modules in ``folder`` bring OpenSSL with them, as wheels do.
-
-    Those of a distribution name its shared library, which its packages renew.
-    """
-    modules = folder.glob("*.so")
-    return not any(b"libcrypto.so" in module.read_bytes() for module in modules)
-
-
-def openssl(text: str, now: datetime, bundled: bool) -> Finding:
-    """What there is to say of an OpenSSL that calls itself so, as ``OpenSSL 3.5.4 30 Sep 2025``."""
-    if not bundled:
-        return fine("library", "", f"{text}: the system's own, which its packages renew")
-    released = _RELEASED.search(text)
-    if released is None:
-        return fine("library", "", text)
-    age = (now - datetime.strptime(released.group(), "%d %b %Y").replace(tzinfo=UTC)).days
-    text = f"{text}: {age} days old, comes with docxy"
-    if age < OLD.days:
-        return fine("library", "", text)
-    remedy = "take the newest package of docxy, or: pip install --upgrade cryptography pyopenssl"
-    return warning("library", "", text, remedy)
-
-
-def in_thread(reactor: Any, work: Callable[[str], _T], argument: str) -> Deferred[_T]:
-    """``work`` in one of the reactor's threads: it waits."""
-    return deferToThreadPool(reactor, reactor.getThreadPool(), work, argument)

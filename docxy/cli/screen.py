@@ -19,7 +19,7 @@ from http.client import HTTPException, HTTPResponse
 from typing import Any
 
 from docxy.cli.findings import printable
-from docxy.cli.machine import connected
+from docxy.cli.listeners import connected
 from docxy.cli.top import view
 from docxy.settings.values import SettingsError
 from docxy.tls.endpoints import Malformed

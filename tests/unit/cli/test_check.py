@@ -4,6 +4,7 @@ import os
 import pwd
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -12,11 +13,13 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy.cli import check as check_module
-from docxy.cli import machine
+from docxy.cli import listeners, machine
 from docxy.cli.check import LIMIT, check, make_probe
 from docxy.cli.findings import Finding, Mark
 from docxy.settings.reader import read
 from docxy.settings.values import Settings, SettingsError
+from tests.unit.cli.test_listeners import at_once
+from tests.unit.tls.throwaway import Wish, intermediate, issue, write
 
 
 def broken() -> Settings:
@@ -64,7 +67,8 @@ class WholeTests(SynchronousTestCase):
     """A whole check in memory: this machine, and an upstream that does not answer."""
 
     def setUp(self) -> None:
-        self.patch(machine, "in_thread", lambda reactor, work, argument: succeed(work(argument)))
+        for module in (listeners, machine):
+            self.patch(module, "in_thread", at_once)
         self.reactor = MemoryReactorClock()
         self.port = free_port()
 
@@ -116,14 +120,16 @@ class WholeTests(SynchronousTestCase):
         found = self.successResultOf(Deferred.fromCoroutine(looking))
         self.assertIn(("files", "/nowhere/ca.pem"), {(one.check, one.subject) for one in found})
 
-    def test_silent_resolver(self) -> None:
-        """A resolver that does not answer is waited for no longer than its limit."""
-        self.patch(machine, "in_thread", lambda reactor, work, argument: Deferred())
-        settings = self.settings(
-            server={"listen": ["systemd:domain=INET:index=0"], "public_url": ["http://a.example"]}
-        )
-        (name,) = (one for one in self.found(settings) if one.check == "name")
-        self.assertEqual((name.mark, "/etc/resolv.conf" in name.remedy), (Mark.FAILED, True))
+    def test_certified_name(self) -> None:
+        """Without a public URL the certificate's names are looked up."""
+        with TemporaryDirectory() as folder:
+            issued = issue(Wish("localhost", names=("localhost",), days=(-1, 30)), intermediate())
+            cert = write(Path(folder) / "cert.pem", [issued.pem, intermediate().pem])
+            tls = {"cert": cert, "key": write(Path(folder) / "key.pem", issued.key_pem())}
+            found = self.found(
+                self.settings(server={"listen": [f"ssl:{self.port}:interface=127.0.0.1"]}, tls=tls)
+            )
+        self.assertEqual([one.subject for one in found if one.check == "name"], ["localhost"])
 
     def test_obtained(self) -> None:
         """Where docxy obtains its certificate, what belongs to that is told, the authority last."""
