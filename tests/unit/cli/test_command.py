@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import shutil
 import signal
 import socket
@@ -16,6 +17,7 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 from twisted.internet.testing import MemoryReactorClock
+from twisted.python import usage
 from twisted.trial.unittest import SynchronousTestCase
 
 from docxy import __version__
@@ -29,6 +31,11 @@ def answer(server: socket.socket, content: bytes) -> None:
     with there:
         there.recv(4096)
         there.sendall(content)
+
+
+def flags_of(parser: type[usage.Options]) -> set[str]:
+    """The long names of all flags that this parser knows, but for ``--help``."""
+    return {name.rstrip("=") for name in parser().longOpt} - {"help"}
 
 
 class CommandCase(SynchronousTestCase):
@@ -170,6 +177,19 @@ class CommandTests(CommandCase):
             name = cast("list[Any]", word)[0]
             self.assertIn(f"docxy {name}\n-----", console)
             self.assertIn(f"``docxy {name}``", manual)
+
+    def test_documented_flags(self) -> None:
+        """The manual page names the flags that all have, those of each word beside it, and no other."""
+        manual = (Path(__file__).resolve().parents[3] / "docs" / "command.rst").read_text()
+        _, options, words, _ = re.split(r"\n(?:Options|Words|Signals)\n-+\n", manual)
+        later = {"cache", "cache-size"}  # not in this version
+        shared = flags_of(command.MirrorOptions) - later
+        self.assertEqual(set(re.findall(r"``--([a-z-]+)", options)), shared | {"help"})
+        told = dict(re.findall(r"^``docxy (\S+)``.*\n((?:    .*\n)+)", words, re.MULTILINE))
+        for word in command.CommandOptions.subCommands:
+            name, _, parser, _ = cast("list[Any]", word)
+            own = flags_of(parser) - shared - later
+            self.assertEqual(set(re.findall(r"``--([a-z-]+)", told[name])), own, name)
 
     def test_installs_no_reactor(self) -> None:
         """Reading the module leaves the choice of the reactor open."""
