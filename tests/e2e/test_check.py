@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import timedelta
 from email.utils import formatdate
 from pathlib import Path
+from textwrap import dedent
 from time import time
 from typing import Any
 
@@ -24,6 +25,17 @@ from .rig.mirror import CHECKOUT, Mirror, Plan, settings, tls_listener, upstream
 from .rig.pki import Authority
 from .rig.processes import Finished, environment
 
+DOCUMENTED = (CHECKOUT / "docs" / "check.rst").read_text(encoding="utf-8")
+VOLATILE = (  # what is another's on each machine and each day, and what stands in the documentation for it
+    (r"/tmp/[\w./-]+/", "/etc/docxy/"),
+    (r"\b\d{4}-\d\d-\d\d( \d\d:\d\d UTC)?", "DATE"),
+    (r"\b[\d.]+ (days?|bytes)\b", "N of them"),
+    (r"\d+ s (ahead of|behind) ", "N s from "),
+    (r"\b[0-9a-f]{2}/[0-9a-f]{64}\b", "DIGEST"),
+    (r"(\.crt: ).*(; 1 in the chain)", r"\1NAMES\2"),
+    (r"OpenSSL \d.* UTC: ", "OpenSSL: "),
+    (r"(cryptography|pyopenssl|service-identity|treq|twisted) [\d.]+", r"\1 VERSION"),
+)
 DOCXY = "import sys; from docxy.cli import main; main()"
 IMAGES = ["--image", "docker.io/library/hello:latest", "--image", "ghcr.io/org/app:v1"]
 Ask = Callable[..., Finished]
@@ -68,13 +80,27 @@ def wrong(done: Finished) -> list[list[str]]:
     return [said[at : at + 2] for at, line in enumerate(said) if line.startswith("✗")]
 
 
+def steady(text: str) -> list[str]:
+    """The lines of ``text``, without what changes from day to day."""
+    for pattern, constant in VOLATILE:
+        text = re.sub(pattern, constant, text)
+    return text.splitlines()
+
+
+def documented(said: str) -> None:
+    """Fail unless the documentation shows exactly this."""
+    blocks = re.findall(r"code-block:: none\n\n((?:   .*\n)+)", DOCUMENTED)
+    assert steady(said) in [steady(dedent(block)) for block in blocks]
+
+
 def told(done: Finished, *words: str) -> None:
-    """Fail unless one thing is wrong, with these words in its line, with a remedy, and status 1."""
+    """Fail unless one thing is wrong and documented, with these words, a remedy, and status 1."""
     print(done.out)
     assert (done.code, done.err) == (1, "")
     ((line, remedy),) = wrong(done)
     assert [word for word in words if word not in line] == []
     assert remedy.startswith("    remedy: ")
+    documented(f"{line}\n{remedy}\n")
 
 
 def test_healthy(mirror: Mirror, ask: Ask) -> None:
@@ -82,6 +108,7 @@ def test_healthy(mirror: Mirror, ask: Ask) -> None:
     done = ask("check", "--config", str(mirror.config), *IMAGES)
     print(done.out)
     assert (done.code, done.err, wrong(done)) == (0, "", [])
+    documented(done.out)
     for line in (
         f"✓ listener {tls_listener(places.MIRROR)}: held by the docxy that runs",
         f"✓ name mirror.test: leads to {places.MIRROR}",
@@ -184,6 +211,18 @@ def test_clock(hub: Hub, folder: Path, ask: Ask, ahead: float, sign: str, words:
     assert abs(int(found[1]) - abs(ahead)) <= 3  # the Date has whole seconds, and the way takes some
     assert done.code == (1 if sign == "✗" else 0)
     assert ("timedatectl" in done.out) is (sign != "✓")
+    for finding in wrong(done):
+        documented("\n".join(finding).replace(name, DOCKER_HUB.host).replace("clock.test", DOCKER_HUB.name))
+
+
+def test_no_image(hub: Hub, folder: Path, ask: Ask) -> None:
+    """A registry that no image is known of: its token server is met all the same."""
+    entry = upstream(hub, DOCKER_HUB, name="corp.test")
+    path = folder / "docxy.toml"
+    path.write_text(settings(hub, Plan("check", "https://odd.test", [tls_listener(places.ODD)], [entry])))
+    done = ask("check", "--config", str(path))
+    assert (done.code, wrong(done)) == (0, [])
+    assert "✓ token corp.test: the token server answers, TLS is right\n! image corp.test: " in done.out
 
 
 def test_port_taken(hub: Hub, config: Path, ask: Ask) -> None:
