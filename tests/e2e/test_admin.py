@@ -11,6 +11,7 @@ import json
 import socket
 import struct
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -20,8 +21,10 @@ import pytest
 
 from .conftest import Make
 from .rig.daemon import Daemon, Slow, free_port
-from .rig.processes import wait_until
+from .rig.mirror import CHECKOUT
+from .rig.processes import environment, run, wait_until
 from .rig.waiting import Waiting, serving
+from .test_check import DOCXY
 
 CONTENT = bytes(range(256)) * 4000
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -138,6 +141,33 @@ def test_running(make: Make, slow: Slow, way: tuple[str, Callable[[str], bytes]]
     assert told['docxy_relays_active{upstream="slow.test"}'] == 0
     assert told['docxy_bytes_total{source="relay",upstream="slow.test"}'] == Slow.SIZE
     assert told['docxy_requests_total{kind="blob",status="200",upstream="slow.test"}'] == 1
+
+
+def test_top(make: Make, slow: Slow, way: tuple[str, Callable[[str], bytes]]) -> None:
+    """`docxy top --once` shows the relay that is under way; where nobody answers any more it says so."""
+    endpoint, ask = way
+    daemon = make("foreground").configure(text=f'[admin]\nlisten = "{endpoint}"\n{slow.table}').start()
+    there = environment(PYTHONPATH=str(CHECKOUT), PYTHONDONTWRITEBYTECODE="1", PYTHONUTF8="1", COLUMNS="200")
+    top = [sys.executable, "-c", DOCXY, "top", "--once", "--config", str(daemon.config)]
+    pulling = subprocess.Popen(["curl", "-sS", "--fail", "-o", "/dev/null", blob(daemon)])
+    try:
+        wait_until(lambda: str(Slow.SIZE // 2).encode() in ask("/status"), "half of the blob")
+        done = run(top, there, 30)
+    finally:
+        slow.go.set()
+        pulling.wait(20)
+    print(done.out)
+    assert (done.code, done.err) == (0, "")
+    summary, *_, relay = done.out.splitlines()
+    assert "relays 1/" in summary
+    shown = ["127.0.0.1", "blob", "97.7", "KiB", "195.3", "KiB", "50%"]
+    assert relay.split()[: len(shown)] == shown
+    assert "upstream" in relay
+    assert f"slow.test/some/image {DIGEST[:19]}" in relay
+    daemon.close()
+    done = run(top, there, 30)
+    assert (done.code, done.out, done.err.count("\n")) == (1, "", 1)
+    assert done.err.startswith("docxy: ")
 
 
 def test_mended(make: Make, broken: Broken, way: tuple[str, Callable[[str], bytes]]) -> None:
