@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -16,7 +18,7 @@ from .rig.mirror import CHECKOUT
 from .rig.pebble import Pebble
 from .rig.processes import Finished, environment, run
 from .test_acme import configure, obtained, table
-from .test_check import DOCXY, wrong
+from .test_check import DOCUMENTED, DOCXY, steady, wrong
 
 HERE = "localhost"  # a name that leads somewhere on every machine
 
@@ -44,6 +46,27 @@ def lines(done: Finished, daemon: Daemon, *wanted: str) -> None:
         assert line.replace("STATE", str(daemon.folder / "acme")) in done.out.splitlines()
 
 
+def kept(text: str) -> list[str]:
+    """The lines of ``text``, without what is another's in each set-up."""
+    own = (
+        r"localhost[:_]\d+",
+        r"\b(localhost|mirror\.example\.com)\b",
+        r"my-account/\w+",
+        r"(this user|docxy) can",
+    )
+    for pattern in own:
+        text = re.sub(pattern, "...", text.replace("/var/lib/docxy/", "/tmp/docxy/"))
+    return steady(text)
+
+
+def documented(done: Finished, sentence: str) -> None:
+    """Fail unless what the documentation shows below this sentence was printed."""
+    (block,) = re.findall(rf"{sentence}\n\n.. code-block:: none\n\n((?:   .*\n)+)", DOCUMENTED)
+    elsewhere = re.compile(r"✓ (acme proofs|name \.\.\.): ")  # ports and addresses are others here
+    wanted = [line for line in kept(dedent(block)) if not elsewhere.match(line)]
+    assert [line for line in wanted if line not in kept(done.out)] == []
+
+
 def test_before_and_beside(make: Make, pebble: Pebble, slow: Slow) -> None:
     """Before the first start the certificate is awaited, later it is there; the check makes nothing."""
     daemon = make("foreground")
@@ -59,6 +82,7 @@ def test_before_and_beside(make: Make, pebble: Pebble, slow: Slow) -> None:
         f"✓ acme {pebble.directory}: answers, TLS is right",
         f"✓ listener tcp:{pebble.http}:interface=127.0.0.1: free",
     )
+    documented(done, "it alone can tell: what it said is in docxy's log\\.")
     assert f"✓ name {HERE}: leads to " in done.out
     assert not (daemon.folder / "acme").exists()
     assert "POST /" not in pebble.said()
@@ -73,6 +97,7 @@ def test_before_and_beside(make: Make, pebble: Pebble, slow: Slow) -> None:
     assert "✓ acme certificate: obtained; the next about " in done.out
     assert "✓ acme account: https://localhost:" in done.out
     assert f"✓ listener ssl:{pebble.tls}:interface=127.0.0.1: held by the docxy that runs" in done.out
+    documented(done, "Once the certificate is there:")
     assert pebble.said().count("POST /") == asked
 
 
@@ -86,6 +111,7 @@ def test_in_vain(make: Make, pebble: Pebble, slow: Slow) -> None:
     ((line, remedy),) = wrong(done)
     assert (done.code, "1 try has failed, the next is at " in line) == (1, True)
     assert "SIGHUP" in remedy
+    documented(done, "And where the authority does not believe:")
 
 
 def test_authority(make: Make, pebble: Pebble, slow: Slow, folder: Path) -> None:
