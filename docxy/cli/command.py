@@ -24,6 +24,7 @@ from docxy.cli.check import check
 from docxy.cli.clients import CLIENTS, advice, shown
 from docxy.cli.findings import Finding, document, lines, printable, status
 from docxy.cli.health import ailment
+from docxy.cli.lookups import look_up_apart
 from docxy.cli.screen import once, watch
 from docxy.daemon import pair_of
 from docxy.settings.sources import load
@@ -76,6 +77,7 @@ nothing. Exit status: 0 fine, 1 something is wrong."""
         found: list[Finding] = []
 
         async def look(reactor: object) -> None:
+            look_up_apart(reactor)
             found.extend(await check(reactor, self.settings, self.get("image") or (), self["user"]))
 
         run_once(look)
