@@ -16,10 +16,12 @@ from .test_pull import ACCOUNT, FAMILY, Tool, expected
 IN_HOSTS_TOML = {
     "before-v2": Host(f"https://secret.test/{SECRET}"),
     "after-v2": Host(f"https://secret.test/v2/{SECRET}", override_path=True),
+    "as-k3s": Host(f"https://secret.test/{SECRET}/v2", override_path=True),
 }
 OTHER_IN_HOSTS_TOML = {
     "ns": Host(f"https://secret.test/{SECRET}"),
     "after-v2": Host(f"https://secret.test/v2/{SECRET}/ghcr.io", override_path=True),
+    "as-k3s": Host(f"https://secret.test/{SECRET}/v2", override_path=True),
 }
 
 
